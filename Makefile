@@ -1,0 +1,51 @@
+# Two commands for a newcomer: `make demo` and `make test`. Everything they need is created here.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test lint types contracts unit test-integration bench docs venv clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "creating the environment in $(VENV) (once, about a minute) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+venv: $(STAMP)  ## create the environment
+
+demo: $(STAMP)  ## collector, agents doing real work, live view; about a minute
+	@$(BIN)/python -m examples.demo
+
+test: lint types contracts unit  ## everything CI checks that needs no other runtime
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+contracts: $(STAMP)
+	$(BIN)/lint-imports
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m "not integration"
+
+test-integration: $(STAMP)  ## peers that need npm or Debian packages
+	tests/integration/setup.sh
+	$(BIN)/python -m pytest -m integration
+
+bench: $(STAMP)  ## the published figures
+	$(BIN)/python benchmarks/engine_step.py
+	$(BIN)/python benchmarks/receive.py
+
+docs: $(STAMP)  ## regenerate docs/reference
+	$(BIN)/python -m docs.generate
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

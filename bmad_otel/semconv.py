@@ -1,0 +1,234 @@
+"""Every span name, attribute and metric that bmad-otel writes or reads, named once.
+
+The SDK creates its instruments from this table, the processor reads it to understand what arrives, and the reference
+page is generated from it. GenAI names follow open-telemetry/semantic-conventions-genai as of November 2026 (all of it
+at stability *development*), system and process names follow semantic-conventions v1.44, `error.type` is stable. What no
+convention covers lives under ``bmad.``.
+
+Units are UCUM. Ratios have unit ``1`` and lie in 0..1; percent exists only where a person reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+SCOPE_NAME: Final = "bmad_otel"
+"""Instrumentation scope of everything the SDK emits."""
+
+PROCESSOR_SCOPE_NAME: Final = "bmad_processor"
+"""Instrumentation scope of the events and gauges the processor emits."""
+
+
+class Operation(StrEnum):
+    """Values of ``gen_ai.operation.name`` that `track_task` can give a span."""
+
+    INVOKE_AGENT = "invoke_agent"
+    EXECUTE_TOOL = "execute_tool"
+    INVOKE_WORKFLOW = "invoke_workflow"
+    PLAN = "plan"
+
+
+class Outcome(StrEnum):
+    """Values of ``bmad.task.outcome``: how a tracked call ended."""
+
+    OK = "ok"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
+    CLOSED_EARLY = "closed_early"
+
+
+# Attributes ---------------------------------------------------------------------------------------------------------
+
+GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"
+GEN_AI_AGENT_NAME: Final = "gen_ai.agent.name"
+GEN_AI_TOOL_NAME: Final = "gen_ai.tool.name"
+GEN_AI_WORKFLOW_NAME: Final = "gen_ai.workflow.name"
+ERROR_TYPE: Final = "error.type"
+
+TASK_NAME: Final = "bmad.task.name"
+TASK_ID: Final = "bmad.task.id"
+WORKFLOW_ID: Final = "bmad.workflow.id"
+TASK_OUTCOME: Final = "bmad.task.outcome"
+
+SERVICE_NAME: Final = "service.name"
+SERVICE_NAMESPACE: Final = "service.namespace"
+SERVICE_INSTANCE_ID: Final = "service.instance.id"
+HOST_ID: Final = "host.id"
+HOST_NAME: Final = "host.name"
+PROCESS_PID: Final = "process.pid"
+
+CPU_MODE: Final = "cpu.mode"
+MEMORY_STATE: Final = "system.memory.state"
+DISK_IO_DIRECTION: Final = "disk.io.direction"
+NETWORK_IO_DIRECTION: Final = "network.io.direction"
+
+# Attributes of what the processor emits -----------------------------------------------------------------------------
+
+METRIC_TYPE: Final = "bmad.metric.type"
+ALERT_ID: Final = "bmad.alert.id"
+ALERT_EVENT_ID: Final = "bmad.alert.event_id"
+ALERT_FINGERPRINT: Final = "bmad.alert.fingerprint"
+ALERT_LEVEL: Final = "bmad.alert.level"
+ALERT_VALUE: Final = "bmad.alert.value"
+ALERT_THRESHOLD: Final = "bmad.alert.threshold"
+ALERT_BASELINE: Final = "bmad.alert.baseline"
+ALERT_REASON: Final = "bmad.alert.reason"
+ALERT_EXEMPLAR_TRACE_IDS: Final = "bmad.alert.exemplar_trace_ids"
+SCALING_ACTION: Final = "bmad.scaling.action"
+SCALING_CURRENT: Final = "bmad.scaling.current_instances"
+SCALING_DESIRED: Final = "bmad.scaling.desired_instances"
+SCALING_REASON: Final = "bmad.scaling.reason"
+
+# Names of log events (LogRecord.event_name) -------------------------------------------------------------------------
+
+EVENT_ALERT_FIRED: Final = "bmad.alert.fired"
+EVENT_ALERT_ESCALATED: Final = "bmad.alert.escalated"
+EVENT_ALERT_RESOLVED: Final = "bmad.alert.resolved"
+EVENT_SCALING_CHANGED: Final = "bmad.scaling.changed"
+
+
+# Metrics ------------------------------------------------------------------------------------------------------------
+
+
+class Instrument(StrEnum):
+    """OpenTelemetry instrument kinds used in the table."""
+
+    HISTOGRAM = "histogram"
+    COUNTER = "counter"
+    UP_DOWN_COUNTER = "up_down_counter"
+    GAUGE = "gauge"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of the table.
+
+    ``boundaries`` is the explicit bucket advice of the convention, for histograms only; the SDK records exponential
+    histograms unless the user set a view, and passes the advice on for everybody else.
+    """
+
+    name: str
+    instrument: Instrument
+    unit: str
+    description: str
+    attributes: tuple[str, ...] = ()
+    boundaries: tuple[float, ...] = ()
+
+
+_AGENT_BOUNDARIES = tuple(0.1 * 2**i for i in range(13))
+_TOOL_BOUNDARIES = tuple(0.01 * 2**i for i in range(14))
+_WORKFLOW_BOUNDARIES = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0)
+
+INVOKE_AGENT_DURATION: Final = Metric(
+    "gen_ai.invoke_agent.duration", Instrument.HISTOGRAM, "s", "Duration of one agent task.",
+    (GEN_AI_OPERATION_NAME, GEN_AI_AGENT_NAME, TASK_NAME, TASK_OUTCOME, ERROR_TYPE), _AGENT_BOUNDARIES,
+)  # fmt: skip
+EXECUTE_TOOL_DURATION: Final = Metric(
+    "gen_ai.execute_tool.duration", Instrument.HISTOGRAM, "s", "Duration of one tool execution.",
+    (GEN_AI_OPERATION_NAME, GEN_AI_TOOL_NAME, GEN_AI_AGENT_NAME, TASK_OUTCOME, ERROR_TYPE), _TOOL_BOUNDARIES,
+)  # fmt: skip
+INVOKE_WORKFLOW_DURATION: Final = Metric(
+    "gen_ai.invoke_workflow.duration", Instrument.HISTOGRAM, "s", "Duration of one workflow.",
+    (GEN_AI_OPERATION_NAME, GEN_AI_WORKFLOW_NAME, TASK_OUTCOME, ERROR_TYPE), _WORKFLOW_BOUNDARIES,
+)  # fmt: skip
+
+TASK_ACTIVE: Final = Metric(
+    "bmad.agent.task.active", Instrument.UP_DOWN_COUNTER, "{task}", "Tasks of the agent running now.",
+    (GEN_AI_AGENT_NAME,),
+)  # fmt: skip
+TASK_OLDEST_AGE: Final = Metric(
+    "bmad.agent.task.oldest_age", Instrument.GAUGE, "s", "Age of the oldest running task of the agent.",
+    (GEN_AI_AGENT_NAME,),
+)  # fmt: skip
+QUEUE_SIZE: Final = Metric(
+    "bmad.agent.queue.size", Instrument.UP_DOWN_COUNTER, "{task}", "Tasks waiting for the agent, from a queue provider.",
+    (GEN_AI_AGENT_NAME,),
+)  # fmt: skip
+AGENT_CPU_TIME: Final = Metric(
+    "bmad.agent.cpu.time", Instrument.COUNTER, "s",
+    "CPU time used by the agent's own tasks, without the tasks of other agents nested in them.",
+    (GEN_AI_AGENT_NAME,),
+)  # fmt: skip
+
+PROCESS_CPU_TIME: Final = Metric("process.cpu.time", Instrument.COUNTER, "s", "CPU time of the process.", (CPU_MODE,))
+PROCESS_CPU_UTILIZATION: Final = Metric(
+    "process.cpu.utilization", Instrument.GAUGE, "1",
+    "CPU time of the process since the last reading, divided by the elapsed time and the CPUs available.", (CPU_MODE,),
+)  # fmt: skip
+PROCESS_MEMORY_USAGE: Final = Metric(
+    "process.memory.usage", Instrument.UP_DOWN_COUNTER, "By", "Resident memory of the process."
+)
+PROCESS_MEMORY_UTILIZATION: Final = Metric(
+    "process.memory.utilization", Instrument.GAUGE, "1", "Resident memory of the process, as a share of the machine's."
+)
+PROCESS_THREAD_COUNT: Final = Metric(
+    "process.thread.count", Instrument.UP_DOWN_COUNTER, "{thread}", "Threads of the process."
+)
+PROCESS_UPTIME: Final = Metric("process.uptime", Instrument.GAUGE, "s", "Time since the process started.")
+
+SYSTEM_CPU_TIME: Final = Metric(
+    "system.cpu.time", Instrument.COUNTER, "s", "CPU time of the host, all CPUs together.", (CPU_MODE,)
+)
+SYSTEM_CPU_UTILIZATION: Final = Metric(
+    "system.cpu.utilization", Instrument.GAUGE, "1",
+    "Share of the CPU time since the last reading, all CPUs together.", (CPU_MODE,),
+)  # fmt: skip
+SYSTEM_MEMORY_USAGE: Final = Metric(
+    "system.memory.usage", Instrument.UP_DOWN_COUNTER, "By", "Memory of the host.", (MEMORY_STATE,)
+)
+SYSTEM_MEMORY_UTILIZATION: Final = Metric(
+    "system.memory.utilization", Instrument.GAUGE, "1", "Share of the host's memory.", (MEMORY_STATE,)
+)
+SYSTEM_DISK_IO: Final = Metric(
+    "system.disk.io", Instrument.COUNTER, "By", "Bytes read from and written to disks.", (DISK_IO_DIRECTION,)
+)
+SYSTEM_NETWORK_IO: Final = Metric(
+    "system.network.io", Instrument.COUNTER, "By", "Bytes received and transmitted.", (NETWORK_IO_DIRECTION,)
+)
+
+DURATION_BY_OPERATION: Final = {
+    Operation.INVOKE_AGENT: INVOKE_AGENT_DURATION,
+    Operation.PLAN: INVOKE_AGENT_DURATION,
+    Operation.EXECUTE_TOOL: EXECUTE_TOOL_DURATION,
+    Operation.INVOKE_WORKFLOW: INVOKE_WORKFLOW_DURATION,
+}
+
+AGENT_METRICS: Final = (
+    INVOKE_AGENT_DURATION, EXECUTE_TOOL_DURATION, INVOKE_WORKFLOW_DURATION,
+    TASK_ACTIVE, TASK_OLDEST_AGE, QUEUE_SIZE, AGENT_CPU_TIME,
+)  # fmt: skip
+PROCESS_METRICS: Final = (
+    PROCESS_CPU_TIME, PROCESS_CPU_UTILIZATION, PROCESS_MEMORY_USAGE, PROCESS_MEMORY_UTILIZATION,
+    PROCESS_THREAD_COUNT, PROCESS_UPTIME,
+)  # fmt: skip
+SYSTEM_METRICS: Final = (
+    SYSTEM_CPU_TIME, SYSTEM_CPU_UTILIZATION, SYSTEM_MEMORY_USAGE, SYSTEM_MEMORY_UTILIZATION,
+    SYSTEM_DISK_IO, SYSTEM_NETWORK_IO,
+)  # fmt: skip
+
+# What the processor emits: gauges with gen_ai.agent.name (or host.name) and bmad.metric.type ----------------------
+
+ALERT_ACTIVE: Final = Metric(
+    "bmad.alert.active", Instrument.GAUGE, "1",
+    "Level of the firing alert of this agent and metric type: 0 none, 1 info, 2 warning, 3 critical, 4 emergency.",
+    (GEN_AI_AGENT_NAME, HOST_NAME, METRIC_TYPE),
+)  # fmt: skip
+BASELINE: Final = Metric(
+    "bmad.baseline", Instrument.GAUGE, "1",
+    "Learned normal value of this agent and metric type, in the unit of the metric type.",
+    (GEN_AI_AGENT_NAME, HOST_NAME, METRIC_TYPE),
+)  # fmt: skip
+CURRENT_INSTANCES: Final = Metric(
+    "bmad.scaling.current_instances", Instrument.GAUGE, "{instance}", "Instances of the agent alive now.",
+    (GEN_AI_AGENT_NAME,),
+)  # fmt: skip
+DESIRED_INSTANCES: Final = Metric(
+    "bmad.scaling.desired_instances", Instrument.GAUGE, "{instance}", "Instances the agent needs.",
+    (GEN_AI_AGENT_NAME,),
+)  # fmt: skip
+PROCESSOR_METRICS: Final = (ALERT_ACTIVE, BASELINE, CURRENT_INSTANCES, DESIRED_INSTANCES)
+
+ALL_METRICS: Final = AGENT_METRICS + PROCESS_METRICS + SYSTEM_METRICS + PROCESSOR_METRICS

@@ -1,0 +1,86 @@
+"""All errors of the processor, on one page.
+
+::
+
+    ProcessorError
+    ├── ConfigError          the configuration is wrong: every problem at once, exit code 2
+    ├── StartError           a listener, file or database could not be opened at start
+    ├── MissingExtra         a part was asked for whose `pip install` extra is not there
+    ├── StoreError           the state on disk cannot be read or written
+    └── Refused              one request was not taken (carries what the sender must know)
+        ├── Malformed        theirs, permanent: INVALID_ARGUMENT, HTTP 400
+        ├── TooLarge         theirs, permanent: RESOURCE_EXHAUSTED, HTTP 413
+        └── Overloaded       ours, transient: UNAVAILABLE with RetryInfo, HTTP 503 with Retry-After
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class ProcessorError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a configuration file.
+
+    ``path`` uses the Collector's ``::`` separator, ``line`` is 1-based (0 when the problem has no line, such as a key
+    that is missing altogether from an empty file).
+    """
+
+    file: str
+    line: int
+    path: str
+    message: str
+    expected: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        path = f" {self.path}:" if self.path else ""
+        expected = f" (expected {self.expected})" if self.expected else ""
+        return f"{where}:{path} {self.message}{expected}"
+
+
+class ConfigError(ProcessorError):
+    """Every problem found in the given configuration, in file and line order."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class StartError(ProcessorError):
+    """The service could not start: port in use, file not writable, and so on."""
+
+
+class MissingExtra(ProcessorError):
+    """An optional part is not installed; the message names the `pip install` line."""
+
+    def __init__(self, part: str, extra: str) -> None:
+        super().__init__(f"{part} needs an extra: pip install 'bmad-otel[{extra}]'")
+
+
+class StoreError(ProcessorError):
+    """The state on disk cannot be read or written."""
+
+
+class Refused(ProcessorError):
+    """One request was not taken."""
+
+
+class Malformed(Refused):
+    """The bytes are not what their content type says. Trying again cannot help."""
+
+
+class TooLarge(Refused):
+    """Larger than the configured limit, before or after decompression. Trying again cannot help."""
+
+
+class Overloaded(Refused):
+    """A bounded queue is full. The sender should try again after ``retry_after_s`` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)

@@ -1,0 +1,101 @@
+"""The metric types of the monitor: unit, direction and how the instances of an agent combine.
+
+Values are base units inside (ratios 0..1, seconds, bytes per second); ``display_unit`` and ``display_factor`` are what
+a person reads. A custom metric has the type ``custom:<name>``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Direction(StrEnum):
+    """Which side of a threshold is bad."""
+
+    HIGH_IS_BAD = "high_is_bad"
+    LOW_IS_BAD = "low_is_bad"
+
+
+class Combine(StrEnum):
+    """How the instances of one agent (or the reporters of one host) become one value."""
+
+    MEAN = "mean"
+    SUM = "sum"
+
+
+CPU_USAGE: Final = "cpu_usage"
+MEMORY_USAGE: Final = "memory_usage"
+DISK_IO: Final = "disk_io"
+NETWORK_IO: Final = "network_io"
+RESPONSE_TIME: Final = "response_time"
+THROUGHPUT: Final = "throughput"
+ERROR_RATE: Final = "error_rate"
+SUCCESS_RATE: Final = "success_rate"
+QUEUE_SIZE: Final = "queue_size"
+ACTIVE_TASKS: Final = "active_tasks"
+CUSTOM_PREFIX: Final = "custom:"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricType:
+    name: str
+    label: str
+    """How messages call it."""
+    unit: str
+    """UCUM unit of the value inside."""
+    display_unit: str
+    """Unit a person reads, as the BMAD monitor named it."""
+    display_factor: float
+    direction: Direction
+    combine: Combine
+    description: str
+
+
+_HIGH, _LOW = Direction.HIGH_IS_BAD, Direction.LOW_IS_BAD
+
+METRIC_TYPES: Final[dict[str, MetricType]] = {
+    m.name: m
+    for m in (
+        MetricType(CPU_USAGE, "CPU usage", "1", "%", 100, _HIGH, Combine.MEAN,
+                   "CPU seconds per second, one core = 100 %; for a host the share of all cores. Mean of the instances."),
+        MetricType(MEMORY_USAGE, "Memory usage", "1", "%", 100, _HIGH, Combine.MEAN,
+                   "Resident memory as a share of the machine's. Mean of the instances."),
+        MetricType(DISK_IO, "Disk I/O", "By/s", "bytes/second", 1, _HIGH, Combine.MEAN, "Bytes read and written per second."),
+        MetricType(NETWORK_IO, "Network I/O", "By/s", "bytes/second", 1, _HIGH, Combine.MEAN,
+                   "Bytes received and transmitted per second."),
+        MetricType(RESPONSE_TIME, "Response time", "s", "seconds", 1, _HIGH, Combine.MEAN,
+                   "95th percentile of task durations over the evaluation window."),
+        MetricType(THROUGHPUT, "Throughput", "{task}/s", "tasks/second", 1, _LOW, Combine.SUM, "Finished tasks per second."),
+        MetricType(ERROR_RATE, "Error rate", "1", "%", 100, _HIGH, Combine.MEAN, "Failed tasks as a share of finished tasks."),
+        MetricType(SUCCESS_RATE, "Success rate", "1", "%", 100, _LOW, Combine.MEAN, "1 - error rate."),
+        MetricType(QUEUE_SIZE, "Queue size", "{task}", "count", 1, _HIGH, Combine.SUM, "Tasks waiting, all instances together."),
+        MetricType(ACTIVE_TASKS, "Active tasks", "{task}", "count", 1, _HIGH, Combine.SUM, "Tasks running, all instances together."),
+    )
+}  # fmt: skip
+
+
+def metric_type(name: str) -> MetricType:
+    """The row of ``name``; custom types get one on the fly. Raises KeyError for a name that is neither."""
+    if name.startswith(CUSTOM_PREFIX):
+        plain = name.removeprefix(CUSTOM_PREFIX)
+        return MetricType(name, plain, "1", "", 1, _HIGH, Combine.MEAN, "Custom metric.")
+    return METRIC_TYPES[name]
+
+
+def render(name: str, value: float) -> str:
+    """``value`` of metric type ``name`` with its unit, as a person reads it: ``75.2%``, ``3.40s``, ``12.0 tasks/second``."""
+    row = metric_type(name)
+    shown = value * row.display_factor
+    match row.display_unit:
+        case "%":
+            return f"{shown:.1f}%"
+        case "seconds":
+            return f"{shown:.2f}s"
+        case "count":
+            return f"{shown:.0f}"
+        case "":
+            return f"{shown:.2f}"
+        case unit:
+            return f"{shown:.1f} {unit}"

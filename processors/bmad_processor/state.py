@@ -1,0 +1,290 @@
+"""State of the engine: plain values with slots, changed in place, dumped as versioned JSON. No behaviour beyond that.
+
+Memory per agent (measured by ``benchmarks/engine_step.py``): a few kilobytes for one instance, growing with the panes
+of the window times the instances seen in them. Every container here has a bound in `EngineSettings`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from .model import Exemplar, Level, PartitionKey, Reason
+
+STATE_VERSION: Final = 1
+"""Raised when the meaning of a dumped field changes; older dumps are then migrated or refused, never guessed."""
+
+MAX_EXEMPLARS: Final = 3
+"""Exemplars kept per pane: the failed tasks first, then the slowest."""
+
+
+@dataclass(slots=True)
+class Tasks:
+    """Finished tasks of one instance and source within one pane."""
+
+    count: int = 0
+    errors: int = 0
+    sum_ns: int = 0
+    min_ns: int = 0
+    max_ns: int = 0
+    covered_ns: int = 0
+    buckets: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Cell:
+    """Readings of one stream within one pane: value is ``total / weight``."""
+
+    total: float = 0.0
+    weight: float = 0.0
+    n: int = 0
+
+
+@dataclass(slots=True)
+class Pane:
+    start_ns: int
+    tasks: dict[tuple[str, str], Tasks] = field(default_factory=dict)
+    """By (instance, source)."""
+    cells: dict[tuple[str, str, str], Cell] = field(default_factory=dict)
+    """By (metric type, instance, stream)."""
+    exemplars: list[Exemplar] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Stream:
+    """Last point of a cumulative stream."""
+
+    start_ns: int
+    time_ns: int
+    value: float = 0.0
+    count: int = 0
+    sum_ns: int = 0
+    buckets: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Instance:
+    first_seen_ns: int
+    last_seen_ns: int
+    has_metrics: bool = False
+    """Its own task metrics arrived: its spans are exemplars from then on."""
+
+
+@dataclass(slots=True)
+class Baseline:
+    """Exponentially weighted mean and variance."""
+
+    n: int = 0
+    mean: float = 0.0
+    variance: float = 0.0
+
+
+@dataclass(slots=True)
+class Condition:
+    """Where one series stands in the alert lifecycle."""
+
+    status: str = "inactive"
+    level: Level | None = None
+    started_ns: int = 0
+    """When the present (or last) episode began."""
+    said_level: Level | None = None
+    """Highest level announced in the present (or last) episode."""
+    silent_until_ns: int = 0
+    """End of the cooldown."""
+    last_data_ns: int = 0
+    value: float = 0.0
+    threshold: float = 0.0
+    reason: Reason | None = None
+
+
+@dataclass(slots=True)
+class Scaling:
+    advice: list[tuple[int, int]] = field(default_factory=list)
+    """(time, desired) within the stabilization window, highest kept per pane."""
+    desired: int = 0
+    """Last advice given; 0 before the first."""
+    current: int = 0
+    action: str = ""
+    reason: str = ""
+    time_ns: int = 0
+
+
+@dataclass(slots=True)
+class Latest:
+    """Last verdict of a series, for summaries."""
+
+    value: float
+    n: int
+    time_ns: int
+    level: Level | None = None
+    score: float | None = None
+
+
+@dataclass(slots=True)
+class Partition:
+    key: PartitionKey
+    first_seen_ns: int
+    last_seen_ns: int
+    panes: list[Pane] = field(default_factory=list)
+    """Oldest first; open ones at the end."""
+    instances: dict[str, Instance] = field(default_factory=dict)
+    streams: dict[tuple[str, str, str], Stream] = field(default_factory=dict)
+    """By (metric type, instance, stream); task streams under ``tasks`` and ``errors``."""
+    baselines: dict[str, Baseline] = field(default_factory=dict)
+    conditions: dict[str, Condition] = field(default_factory=dict)
+    latest: dict[str, Latest] = field(default_factory=dict)
+    scaling: Scaling = field(default_factory=Scaling)
+    tasks_total: int = 0
+    errors_total: int = 0
+
+
+@dataclass(slots=True)
+class EngineState:
+    """Everything an engine owns."""
+
+    partitions: dict[str, Partition] = field(default_factory=dict)
+    now_ns: int = 0
+    """Latest batch time: never goes back."""
+    due: dict[int, set[str]] = field(default_factory=dict)
+    """Pane end to the partitions to judge then."""
+    counters: dict[str, int] = field(default_factory=dict)
+    """What was not used, by reason; the names are fixed in `window`."""
+
+    def count(self, name: str, n: int = 1) -> None:
+        self.counters[name] = self.counters.get(name, 0) + n
+
+
+# Dump and load --------------------------------------------------------------------------------------------------------
+
+
+def _dump_exemplar(e: Exemplar) -> list[Any]:
+    return [e.trace_id, e.duration_ns, e.task, e.error]
+
+
+def dump_reason(reason: Reason | None) -> dict[str, Any] | None:
+    """JSON form of a reason, also what APIs show."""
+    if reason is None:
+        return None
+    return {
+        "rule": reason.rule,
+        "value": reason.value,
+        "threshold": reason.threshold,
+        "n": reason.n,
+        "window_s": reason.window_ns / 1e9,
+        "baseline": reason.baseline,
+        "score": reason.score,
+        "note": reason.note,
+        "exemplars": [
+            {"trace_id": e.trace_id, "duration_s": e.duration_ns / 1e9, "task": e.task, "error": e.error}
+            for e in reason.exemplars
+        ],
+    }
+
+
+def load_reason(data: dict[str, Any] | None) -> Reason | None:
+    """Inverse of `dump_reason`."""
+    if data is None:
+        return None
+    return Reason(
+        rule=data["rule"],
+        value=data["value"],
+        threshold=data["threshold"],
+        n=data["n"],
+        window_ns=round(data["window_s"] * 1e9),
+        baseline=data["baseline"],
+        score=data["score"],
+        note=data["note"],
+        exemplars=tuple(
+            Exemplar(e["trace_id"], round(e["duration_s"] * 1e9), e["task"], e["error"]) for e in data["exemplars"]
+        ),
+    )
+
+
+def _pairs(buckets: dict[int, int]) -> list[list[int]]:
+    return [[index, count] for index, count in buckets.items()]
+
+
+def _dump_pane(pane: Pane) -> list[Any]:
+    return [
+        pane.start_ns,
+        [
+            [i, s, t.count, t.errors, t.sum_ns, t.min_ns, t.max_ns, t.covered_ns, _pairs(t.buckets)]
+            for (i, s), t in pane.tasks.items()
+        ],
+        [[m, i, s, c.total, c.weight, c.n] for (m, i, s), c in pane.cells.items()],
+        [_dump_exemplar(e) for e in pane.exemplars],
+    ]
+
+
+def _load_pane(data: list[Any]) -> Pane:
+    start_ns, tasks, cells, exemplars = data
+    return Pane(
+        start_ns,
+        {(i, s): Tasks(n, e, total, low, high, cov, dict(b)) for i, s, n, e, total, low, high, cov, b in tasks},
+        {(m, i, s): Cell(total, weight, n) for m, i, s, total, weight, n in cells},
+        [Exemplar(*e) for e in exemplars],
+    )
+
+
+def _level(value: int | None) -> Level | None:
+    return None if value is None else Level(value)
+
+
+def dump_partition(p: Partition) -> str:
+    """JSON text of one partition."""
+    return json.dumps(
+        {
+            "v": STATE_VERSION,
+            "key": [p.key.kind, p.key.namespace, p.key.name],
+            "seen": [p.first_seen_ns, p.last_seen_ns],
+            "totals": [p.tasks_total, p.errors_total],
+            "panes": [_dump_pane(pane) for pane in p.panes],
+            "instances": [[n, i.first_seen_ns, i.last_seen_ns, int(i.has_metrics)] for n, i in p.instances.items()],
+            "streams": [
+                [*k, s.start_ns, s.time_ns, s.value, s.count, s.sum_ns, _pairs(s.buckets)]
+                for k, s in p.streams.items()
+            ],
+            "baselines": [[m, b.n, b.mean, b.variance] for m, b in p.baselines.items()],
+            "conditions": [
+                [m, c.status, c.level, c.started_ns, c.said_level, c.silent_until_ns, c.last_data_ns, c.value,
+                 c.threshold, dump_reason(c.reason)]
+                for m, c in p.conditions.items()
+            ],
+            "latest": [[m, x.value, x.n, x.time_ns, x.level, x.score] for m, x in p.latest.items()],
+            "scaling": [p.scaling.advice, p.scaling.desired, p.scaling.current, p.scaling.action, p.scaling.reason,
+                        p.scaling.time_ns],
+        },
+        separators=(",", ":"),
+    )  # fmt: skip
+
+
+def load_partition(text: str) -> Partition:
+    """Inverse of `dump_partition`. Raises ValueError for another version or a damaged text."""
+    try:
+        data = json.loads(text)
+        if data["v"] != STATE_VERSION:
+            raise ValueError(f"state version {data['v']!r}, this program reads {STATE_VERSION}")
+        advice, desired, current, action, reason, time_ns = data["scaling"]
+        return Partition(
+            key=PartitionKey(*data["key"]),
+            first_seen_ns=data["seen"][0],
+            last_seen_ns=data["seen"][1],
+            tasks_total=data["totals"][0],
+            errors_total=data["totals"][1],
+            panes=[_load_pane(pane) for pane in data["panes"]],
+            instances={n: Instance(first, last, bool(m)) for n, first, last, m in data["instances"]},
+            streams={
+                (m, i, s): Stream(start, t, value, n, total, dict(b))
+                for m, i, s, start, t, value, n, total, b in data["streams"]
+            },
+            baselines={m: Baseline(n, mean, variance) for m, n, mean, variance in data["baselines"]},
+            conditions={
+                m: Condition(status, _level(lv), started, _level(said), silent, seen, value, limit, load_reason(why))
+                for m, status, lv, started, said, silent, seen, value, limit, why in data["conditions"]
+            },
+            latest={m: Latest(value, n, t, _level(lv), score) for m, value, n, t, lv, score in data["latest"]},
+            scaling=Scaling([(t, d) for t, d in advice], desired, current, action, reason, time_ns),
+        )
+    except (KeyError, TypeError, IndexError, json.JSONDecodeError) as error:
+        raise ValueError(f"damaged state: {error!r}") from error

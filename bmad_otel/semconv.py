@@ -144,7 +144,7 @@ TASK_OLDEST_AGE: Final = Metric(
     (GEN_AI_AGENT_NAME,),
 )  # fmt: skip
 QUEUE_SIZE: Final = Metric(
-    "bmad.agent.queue.size", Instrument.UP_DOWN_COUNTER, "{task}", "Tasks waiting for the agent, from a queue provider.",
+    "bmad.agent.queue.size", Instrument.UP_DOWN_COUNTER, "{task}", "Tasks waiting for the agent.",
     (GEN_AI_AGENT_NAME,),
 )  # fmt: skip
 AGENT_CPU_TIME: Final = Metric(

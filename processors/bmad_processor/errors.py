@@ -10,6 +10,7 @@
     └── Refused              one request was not taken (carries what the sender must know)
         ├── Malformed        theirs, permanent: INVALID_ARGUMENT, HTTP 400
         ├── TooLarge         theirs, permanent: RESOURCE_EXHAUSTED, HTTP 413
+        ├── Unserved         no pipeline for this signal: UNIMPLEMENTED, HTTP 404
         └── Overloaded       ours, transient: UNAVAILABLE with RetryInfo, HTTP 503 with Retry-After
 """
 
@@ -84,3 +85,7 @@ class Overloaded(Refused):
     def __init__(self, message: str, *, retry_after_s: float) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(message)
+
+
+class Unserved(Refused):
+    """No pipeline takes this signal here: UNIMPLEMENTED, HTTP 404."""

@@ -70,7 +70,7 @@ def parse_ratio(value: object) -> float:
 
 
 def parse_endpoint(value: object) -> str:
-    """``host:port``; port 0 asks for any free port. Without a host: refused, say ``0.0.0.0:4317`` to mean all."""
+    """``host:port``; port 0 asks for any free port. A host is needed: say ``0.0.0.0:4317`` to mean all."""
     if isinstance(value, str):
         host, colon, port = value.rpartition(":")
         if colon and host and port.isdigit() and int(port) < 65536:

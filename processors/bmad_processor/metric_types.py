@@ -59,19 +59,19 @@ METRIC_TYPES: Final[dict[str, MetricType]] = {
     m.name: m
     for m in (
         MetricType(CPU_USAGE, "CPU usage", "1", "%", 100, _HIGH, Combine.MEAN,
-                   "CPU seconds per second, one core = 100 %; for a host the share of all cores. Mean of the instances."),
+                   "CPU seconds per second, one core = 100 %; of a host: share of all cores."),
         MetricType(MEMORY_USAGE, "Memory usage", "1", "%", 100, _HIGH, Combine.MEAN,
                    "Resident memory as a share of the machine's. Mean of the instances."),
-        MetricType(DISK_IO, "Disk I/O", "By/s", "bytes/second", 1, _HIGH, Combine.MEAN, "Bytes read and written per second."),
+        MetricType(DISK_IO, "Disk I/O", "By/s", "bytes/second", 1, _HIGH, Combine.MEAN, "Read and written."),
         MetricType(NETWORK_IO, "Network I/O", "By/s", "bytes/second", 1, _HIGH, Combine.MEAN,
                    "Bytes received and transmitted per second."),
         MetricType(RESPONSE_TIME, "Response time", "s", "seconds", 1, _HIGH, Combine.MEAN,
-                   "95th percentile of task durations over the evaluation window."),
-        MetricType(THROUGHPUT, "Throughput", "{task}/s", "tasks/second", 1, _LOW, Combine.SUM, "Finished tasks per second."),
-        MetricType(ERROR_RATE, "Error rate", "1", "%", 100, _HIGH, Combine.MEAN, "Failed tasks as a share of finished tasks."),
+                   "95th percentile of task durations."),
+        MetricType(THROUGHPUT, "Throughput", "{task}/s", "tasks/second", 1, _LOW, Combine.SUM, "Finished tasks."),
+        MetricType(ERROR_RATE, "Error rate", "1", "%", 100, _HIGH, Combine.MEAN, "Failed share of finished tasks."),
         MetricType(SUCCESS_RATE, "Success rate", "1", "%", 100, _LOW, Combine.MEAN, "1 - error rate."),
-        MetricType(QUEUE_SIZE, "Queue size", "{task}", "count", 1, _HIGH, Combine.SUM, "Tasks waiting, all instances together."),
-        MetricType(ACTIVE_TASKS, "Active tasks", "{task}", "count", 1, _HIGH, Combine.SUM, "Tasks running, all instances together."),
+        MetricType(QUEUE_SIZE, "Queue size", "{task}", "count", 1, _HIGH, Combine.SUM, "Tasks waiting."),
+        MetricType(ACTIVE_TASKS, "Active tasks", "{task}", "count", 1, _HIGH, Combine.SUM, "Tasks running."),
     )
 }  # fmt: skip
 
@@ -85,7 +85,7 @@ def metric_type(name: str) -> MetricType:
 
 
 def render(name: str, value: float) -> str:
-    """``value`` of metric type ``name`` with its unit, as a person reads it: ``75.2%``, ``3.40s``, ``12.0 tasks/second``."""
+    """``value`` of ``name`` with its unit, as a person reads it: ``75.2%``, ``3.40s``, ``12.0 tasks/second``."""
     row = metric_type(name)
     shown = value * row.display_factor
     match row.display_unit:

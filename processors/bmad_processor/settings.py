@@ -45,7 +45,7 @@ class Profile:
     """Thresholds and scaling rules of one agent, defaults already merged in."""
 
     agent: str
-    thresholds: Thresholds = DEFAULT_THRESHOLDS
+    thresholds: Thresholds = field(default_factory=lambda: DEFAULT_THRESHOLDS)
     scaling: ScalingRules = ScalingRules()
     monitoring_enabled: bool = True
     auto_scaling_enabled: bool = True
@@ -77,8 +77,9 @@ class EngineSettings:
     """Length of a pane, and how often everything is judged."""
     window_ns: int = 60 * SECOND
     """Evaluation window, a whole number of panes."""
-    lateness_ns: int = 2 * SECOND
-    """A pane closes this long after its end; what comes for it later is counted as late."""
+    lateness_ns: int = 6 * SECOND
+    """A pane closes this long after its end; what comes for it later is counted as late. OpenTelemetry SDKs hold spans
+    back for up to 5 s by default (`OTEL_BSP_SCHEDULE_DELAY`), so less than that loses spans of others."""
     future_ns: int = 5 * SECOND
     """Event times further ahead of the arrival time than this are not believed and count as the arrival time."""
 

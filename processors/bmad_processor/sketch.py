@@ -16,18 +16,25 @@ from typing import Final
 SCALE: Final = 4
 PER_OCTAVE: Final = 1 << SCALE
 
+LOG2_SECOND: Final = log2(1_000_000_000)
+"""Buckets are those of seconds, so that OTLP histograms of seconds fall into them without a shift."""
+
 
 def index_of(value_ns: int) -> int:
     """Bucket of a duration in nanoseconds; durations below 1 ns share the bucket of 1 ns."""
-    return ceil(log2(value_ns) * PER_OCTAVE) - 1 if value_ns > 1 else -1
+    return ceil((log2(value_ns if value_ns > 1 else 1) - LOG2_SECOND) * PER_OCTAVE) - 1
+
+
+LOWEST_INDEX: Final = index_of(1)
 
 
 def count_into(buckets: dict[int, int], values_ns: Iterable[int]) -> None:
     """Adds every value to ``buckets``."""
     get = buckets.get
+    log, up, second, lowest = log2, ceil, LOG2_SECOND, LOWEST_INDEX
     for value in values_ns:
         # the same as index_of, written out: this line runs once per span
-        index = ceil(log2(value) * 16) - 1 if value > 1 else -1
+        index = up((log(value) - second) * 16) - 1 if value > 1 else lowest
         buckets[index] = get(index, 0) + 1
 
 
@@ -39,10 +46,10 @@ def merge_into(buckets: dict[int, int], other: Mapping[int, int]) -> None:
 
 
 def rescale_index(index: int, scale: int) -> int:
-    """Bucket here of an exponential histogram bucket of seconds at ``scale``, whose unit was already made nanoseconds.
+    """Bucket here of bucket ``index`` of an OTLP exponential histogram of seconds at ``scale``.
 
-    A finer incoming scale maps exactly (indexes of a coarser scale are the finer ones shifted right); a coarser one
-    puts the bucket's geometric middle.
+    A finer incoming scale maps exactly (indexes of a coarser scale are the finer ones shifted right); a coarser bucket
+    goes to the bucket of its geometric middle.
     """
     if scale >= SCALE:
         return index >> (scale - SCALE)
@@ -52,7 +59,7 @@ def rescale_index(index: int, scale: int) -> int:
 
 def value_at(index: int) -> float:
     """Geometric middle of a bucket, in nanoseconds."""
-    return float(2.0 ** ((index + 0.5) / PER_OCTAVE))
+    return float(2.0 ** ((index + 0.5) / PER_OCTAVE)) * 1e9
 
 
 def quantile(buckets: Mapping[int, int], q: float, *, min_ns: int, max_ns: int) -> float:

@@ -15,9 +15,6 @@ from .model import Exemplar, Level, PartitionKey, Reason
 STATE_VERSION: Final = 1
 """Raised when the meaning of a dumped field changes; older dumps are then migrated or refused, never guessed."""
 
-MAX_EXEMPLARS: Final = 3
-"""Exemplars kept per pane: the failed tasks first, then the slowest."""
-
 
 @dataclass(slots=True)
 class Tasks:
@@ -49,6 +46,7 @@ class Pane:
     cells: dict[tuple[str, str, str], Cell] = field(default_factory=dict)
     """By (metric type, instance, stream)."""
     exemplars: list[Exemplar] = field(default_factory=list)
+    """At most two: the slowest failed task and the slowest successful one."""
 
 
 @dataclass(slots=True)
@@ -69,6 +67,8 @@ class Instance:
     last_seen_ns: int
     has_metrics: bool = False
     """Its own task metrics arrived: its spans are exemplars from then on."""
+    counted_until_ns: int = 0
+    """Latest time its task metrics covered; 0 before the first."""
 
 
 @dataclass(slots=True)
@@ -240,7 +240,10 @@ def dump_partition(p: Partition) -> str:
             "seen": [p.first_seen_ns, p.last_seen_ns],
             "totals": [p.tasks_total, p.errors_total],
             "panes": [_dump_pane(pane) for pane in p.panes],
-            "instances": [[n, i.first_seen_ns, i.last_seen_ns, int(i.has_metrics)] for n, i in p.instances.items()],
+            "instances": [
+                [n, i.first_seen_ns, i.last_seen_ns, int(i.has_metrics), i.counted_until_ns]
+                for n, i in p.instances.items()
+            ],
             "streams": [
                 [*k, s.start_ns, s.time_ns, s.value, s.count, s.sum_ns, _pairs(s.buckets)]
                 for k, s in p.streams.items()
@@ -273,7 +276,7 @@ def load_partition(text: str) -> Partition:
             tasks_total=data["totals"][0],
             errors_total=data["totals"][1],
             panes=[_load_pane(pane) for pane in data["panes"]],
-            instances={n: Instance(first, last, bool(m)) for n, first, last, m in data["instances"]},
+            instances={n: Instance(first, last, bool(m), until) for n, first, last, m, until in data["instances"]},
             streams={
                 (m, i, s): Stream(start, t, value, n, total, dict(b))
                 for m, i, s, start, t, value, n, total, b in data["streams"]

@@ -1,0 +1,73 @@
+"""From the bytes of one `KeyValue` to its meaning, with a bounded memory.
+
+Attributes repeat: the same agent sends the same bytes in every span. What was understood once is looked up by its
+bytes; the memory is emptied when full, which costs a burst of parsing and never grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from . import wire
+
+CACHE_SIZE: Final = 8192
+"""Entries per cache. At the 300 bytes a large entry takes this is 2.5 MB."""
+
+
+def text_of(value: object) -> str:
+    """Text of an attribute value, whatever its type; invalid UTF-8 is replaced."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value)
+
+
+def parse(attribute: bytes) -> tuple[bytes, str] | None:
+    """Key and text of a scalar attribute; None for arrays, maps, bytes, empty values and what cannot be read."""
+    try:
+        pair = wire.KeyValue.FromString(attribute)
+    except DecodeError:
+        return None
+    kind = pair.value.WhichOneof("value")
+    return None if kind is None else (pair.key, text_of(getattr(pair.value, kind)))
+
+
+def key_of(attribute: bytes) -> bytes:
+    """Key of an attribute in the layout every known encoder writes (key first, shorter than 128 bytes), else empty.
+
+    One slice instead of a protobuf object: this runs for every attribute that is not in a cache.
+    """
+    if len(attribute) > 2 and attribute[0] == 0x0A and attribute[1] < 0x80:
+        return attribute[2 : 2 + attribute[1]]
+    pair = parse(attribute)
+    return b"" if pair is None else pair[0]
+
+
+class Attributes:
+    """Reads the wanted keys out of lists of attribute bytes."""
+
+    def __init__(self, wanted: Iterable[str]) -> None:
+        self.wanted = frozenset(key.encode() for key in wanted)
+        self._seen: dict[bytes, tuple[str, str] | None] = {}
+
+    def read(self, attributes: Iterable[bytes]) -> dict[str, str]:
+        """Wanted keys to their text. Of a key sent twice (which OTLP forbids) the first counts."""
+        found: dict[str, str] = {}
+        seen, wanted = self._seen, self.wanted
+        for attribute in attributes:
+            if key_of(attribute) not in wanted:
+                continue
+            try:
+                pair = seen[attribute]
+            except KeyError:
+                parsed = parse(attribute)
+                pair = None if parsed is None else (parsed[0].decode(), parsed[1])
+                if len(seen) >= CACHE_SIZE:
+                    seen.clear()
+                if len(attribute) < 1024:  # a long value is not a name that repeats
+                    seen[attribute] = pair
+            if pair is not None:
+                found.setdefault(*pair)
+        return found

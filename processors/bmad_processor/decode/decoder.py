@@ -1,0 +1,47 @@
+"""One decoder for the three signals."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from google.protobuf.message import DecodeError
+
+from bmad_processor.errors import Malformed
+from bmad_processor.model import Signal
+
+from . import wire
+from .metrics import MetricDecoder
+from .resource import Senders
+from .result import Decoded
+from .spans import SpanDecoder
+
+
+class Decoder:
+    """Bytes of an OTLP request to samples. Keeps bounded caches; not thread-safe."""
+
+    def __init__(self, *, interval_ns: int) -> None:
+        senders = Senders()
+        self._spans = SpanDecoder(interval_ns=interval_ns, senders=senders)
+        self._metrics = MetricDecoder(senders=senders)
+
+    def decode(self, signal: Signal, body: bytes) -> Decoded:
+        """Raises Malformed when the bytes are not a request of that signal. An empty body is an empty request."""
+        match signal:
+            case Signal.TRACES:
+                return self._spans.decode(body)
+            case Signal.METRICS:
+                return self._metrics.decode(body)
+            case Signal.LOGS:
+                return count_logs(body)
+            case _:
+                assert_never(signal)
+
+
+def count_logs(body: bytes) -> Decoded:
+    """Checks a logs request and counts its records; the engine reads nothing in them."""
+    try:
+        request = wire.LogsRequest.FromString(body)
+    except DecodeError as error:
+        raise Malformed("body is not a valid ExportLogsServiceRequest") from error
+    items = sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs)
+    return Decoded(items, forward=body)

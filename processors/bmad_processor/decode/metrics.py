@@ -1,0 +1,198 @@
+"""From the bytes of an `ExportMetricsServiceRequest` to readings, totals and task samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from math import isfinite
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from bmad_otel import semconv
+from bmad_otel.semconv import Outcome
+from bmad_processor import metric_types, sketch
+from bmad_processor.agent_names import canonical
+from bmad_processor.errors import Malformed
+from bmad_processor.measure import MEAN_STREAM_PREFIX
+from bmad_processor.model import PartitionKey, Reading, Sample, Source, TaskSample, TaskTotals, Total
+
+from . import wire
+from .attributes import CACHE_SIZE, Attributes
+from .histograms import explicit_buckets, exponential_buckets, to_ns
+from .resource import Sender, Senders
+from .result import Decoded
+from .rules import BY_METRIC, WANTED, Rule, Scope, takes
+from .span_meaning import is_task_operation
+
+_DURATION: Final = semconv.INVOKE_AGENT_DURATION.name.encode()
+_NUMBERS: Final = frozenset({"gauge", "sum"})
+_OUTCOMES_THAT_ARE_NO_ERROR: Final = frozenset({Outcome.OK, Outcome.CANCELLED, Outcome.CLOSED_EARLY})
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """Meaning of one attribute set."""
+
+    found: dict[str, str]
+    agent: str
+    stream: str
+    """Identity of the attribute set, in any order."""
+    is_error: bool
+
+
+@dataclass(slots=True)
+class _Resource:
+    """What one resource reports, until all of its metrics are read."""
+
+    sender: Sender
+    agents: dict[PartitionKey, None] = field(default_factory=dict)
+    """In order of appearance."""
+    has_agent_cpu: bool = False
+    process: list[tuple[Rule, Any, _Point, bool]] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+
+
+class MetricDecoder:
+    """Decodes metrics requests. Not thread-safe."""
+
+    def __init__(self, *, senders: Senders) -> None:
+        self._senders = senders
+        self._attributes = Attributes(WANTED)
+        self._points: dict[tuple[bytes, ...], _Point] = {}
+        self._dropped: dict[str, int] = {}
+
+    def decode(self, body: bytes) -> Decoded:
+        """Raises Malformed when the bytes are not a metrics request."""
+        try:
+            request = wire.MetricsRequest.FromString(body)
+        except DecodeError as error:
+            raise Malformed("body is not a valid ExportMetricsServiceRequest") from error
+        self._dropped = {}
+        samples: list[Sample] = []
+        items = 0
+        for resource_metrics in request.resource_metrics:
+            resource = _Resource(self._senders.of(resource_metrics.resource))
+            for scope in resource_metrics.scope_metrics:
+                for metric in scope.metrics:
+                    items += self._metric(metric, resource)
+            self._give_process_values(resource)
+            samples += resource.samples
+        return Decoded(items, tuple(samples), forward=body, dropped=self._dropped)
+
+    def _metric(self, metric: Any, resource: _Resource) -> int:
+        kind = metric.WhichOneof("value")
+        if kind is None:
+            return 0
+        data = getattr(metric, kind)
+        points = data.data_points
+        if metric.name == _DURATION and kind in ("histogram", "exponential_histogram"):
+            for point in points:
+                self._tasks(point, data.aggregation_temporality, kind, resource)
+        elif (rule := BY_METRIC.get(metric.name)) is not None and kind in _NUMBERS:
+            # a monotonic sum is a running total; any other number is a reading
+            is_total = kind == "sum" and data.is_monotonic
+            if is_total and data.aggregation_temporality != wire.CUMULATIVE:
+                self._drop("delta_counters_unsupported", len(points))
+            else:
+                for point in points:
+                    self._number(rule, point, resource, is_total=is_total)
+        return len(points)
+
+    def _drop(self, reason: str, n: int = 1) -> None:
+        self._dropped[reason] = self._dropped.get(reason, 0) + n
+
+    def _meaning(self, attributes: Iterable[bytes]) -> _Point:
+        identity = tuple(attributes)
+        point = self._points.get(identity)
+        if point is None:
+            found = self._attributes.read(identity)
+            stream = blake2b(b"\0".join(sorted(identity)), digest_size=8).hexdigest() if identity else ""
+            outcome = found.get(semconv.TASK_OUTCOME)
+            is_error = semconv.ERROR_TYPE in found and outcome not in _OUTCOMES_THAT_ARE_NO_ERROR
+            point = _Point(found, canonical(found.get(semconv.GEN_AI_AGENT_NAME, "")), stream, is_error)
+            if len(self._points) >= CACHE_SIZE:
+                self._points.clear()
+            self._points[identity] = point
+        return point
+
+    def _agent_key(self, point: _Point, resource: _Resource) -> PartitionKey:
+        sender = resource.sender
+        key = PartitionKey("agent", sender.namespace, point.agent or sender.service or "unknown")
+        resource.agents[key] = None
+        return key
+
+    def _tasks(self, data: Any, temporality: int, kind: str, resource: _Resource) -> None:
+        point = self._meaning(data.attributes)
+        operation = point.found.get(semconv.GEN_AI_OPERATION_NAME)
+        if operation is not None and not is_task_operation(operation):
+            return
+        if data.flags & wire.NO_RECORDED_VALUE or not data.count:
+            return
+        if not isfinite(data.sum):
+            self._drop("values_not_finite")
+            return
+        buckets = exponential_buckets(data) if kind == "exponential_histogram" else explicit_buckets(data)
+        if not buckets:
+            self._drop("histograms_without_buckets")
+            return
+        low = to_ns(data.min) if data.HasField("min") else round(sketch.value_at(min(buckets)))
+        high = to_ns(data.max) if data.HasField("max") else round(sketch.value_at(max(buckets)))
+        key = self._agent_key(point, resource)
+        start, time, sender = data.start_time_unix_nano, data.time_unix_nano, resource.sender
+        if temporality == wire.CUMULATIVE:
+            resource.samples.append(
+                TaskTotals(
+                    key, sender.instance, point.stream, start, time, point.is_error, data.count, to_ns(data.sum),
+                    low, high, buckets,
+                )
+            )  # fmt: skip
+        else:
+            covered = max(0, time - start) if start else 0
+            resource.samples.append(
+                TaskSample(
+                    key, sender.instance, Source.METRIC, time, covered, data.count,
+                    data.count if point.is_error else 0, to_ns(data.sum), low, high, buckets,
+                )
+            )  # fmt: skip
+
+    def _number(self, rule: Rule, data: Any, resource: _Resource, *, is_total: bool) -> None:
+        point = self._meaning(data.attributes)
+        if not takes(rule, point.found) or data.flags & wire.NO_RECORDED_VALUE:
+            return
+        if rule.scope is Scope.PROCESS:
+            resource.process.append((rule, data, point, is_total))
+            return
+        if rule.scope is Scope.HOST:
+            key = PartitionKey("host", "", resource.sender.host or "unknown")
+        else:
+            key = self._agent_key(point, resource)
+            resource.has_agent_cpu |= rule.metric_type == metric_types.CPU_USAGE
+        self._sample(rule, data, point, key, resource, is_total=is_total)
+
+    def _give_process_values(self, resource: _Resource) -> None:
+        """Values of the process count for every agent it reports; CPU only when agents do not report their own."""
+        for rule, data, point, is_total in resource.process:
+            if resource.has_agent_cpu and rule.metric_type == metric_types.CPU_USAGE:
+                continue
+            for key in resource.agents:
+                self._sample(rule, data, point, key, resource, is_total=is_total)
+
+    def _sample(
+        self, rule: Rule, data: Any, point: _Point, key: PartitionKey, resource: _Resource, *, is_total: bool
+    ) -> None:
+        which = data.WhichOneof("value")
+        value = float(getattr(data, which)) if which else 0.0
+        if which is None or not isfinite(value):
+            self._drop("values_not_finite")
+            return
+        stream = MEAN_STREAM_PREFIX + point.stream if rule.is_averaged else point.stream
+        instance, time = resource.sender.instance, data.time_unix_nano
+        if is_total:
+            resource.samples.append(
+                Total(key, instance, rule.metric_type, stream, data.start_time_unix_nano, time, value)
+            )
+        else:
+            value = 1.0 - value if rule.is_complement else value
+            resource.samples.append(Reading(key, instance, rule.metric_type, stream, time, value))

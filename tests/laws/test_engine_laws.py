@@ -1,0 +1,155 @@
+"""The engine's laws: however a stream is split, restarted or partitioned, the outputs are the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bmad_processor import engine
+from bmad_processor.model import Alert, AlertEvent, AlertEventKind, AlertStatus, Batch, HistoryPoint, ScalingHint
+from bmad_processor.settings import SECOND
+from bmad_processor.state import EngineState, dump_partition, load_partition
+
+from .strategies import KEYS, SETTINGS, streams
+
+
+@dataclass
+class Ran:
+    """Everything a run said, and where it ended."""
+
+    events: list[AlertEvent] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    hints: list[ScalingHint] = field(default_factory=list)
+    history: list[HistoryPoint] = field(default_factory=list)
+    state: EngineState = field(default_factory=EngineState)
+
+    def step(self, batch: Batch) -> None:
+        outputs = engine.step(self.state, batch, SETTINGS).outputs
+        self.events += outputs.events
+        self.alerts += outputs.alerts
+        self.hints += outputs.hints
+        self.history += outputs.history
+
+    def said(self) -> tuple[object, ...]:
+        return self.events, self.alerts, self.hints, self.history
+
+    def partitions(self) -> dict[str, object]:
+        return {name: json.loads(dump_partition(p)) for name, p in self.state.partitions.items()}
+
+
+def run(batches: list[Batch]) -> Ran:
+    ran = Ran()
+    for batch in batches:
+        ran.step(batch)
+    return ran
+
+
+def with_ending(batches: list[Batch]) -> list[Batch]:
+    """Ticks until everything that can happen has happened."""
+    last = batches[-1].time_ns
+    return batches + [Batch(last + n * SECOND) for n in range(1, 40)]
+
+
+@given(streams(goes_back=True), st.data())
+def test_splitting_batches_anywhere_changes_nothing(batches: list[Batch], data: st.DataObject) -> None:
+    split: list[Batch] = []
+    for batch in batches:
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(batch.samples)), max_size=3)))
+        for begin, end in zip([0, *cuts], [*cuts, len(batch.samples)], strict=True):
+            split.append(Batch(batch.time_ns, batch.samples[begin:end]))
+    whole, parts = run(with_ending(batches)), run(with_ending(split))
+    assert parts.said() == whole.said()
+    assert parts.partitions() == whole.partitions()
+
+
+@given(streams(), st.data())
+def test_restarting_anywhere_changes_nothing(batches: list[Batch], data: st.DataObject) -> None:
+    steady = with_ending(batches)
+    stops = data.draw(st.sets(st.integers(0, len(steady) - 1), max_size=4))
+    restarted = Ran()
+    for at, batch in enumerate(steady):
+        if at in stops:
+            texts = [dump_partition(p) for p in restarted.state.partitions.values()]
+            restarted.state = engine.restore(
+                [load_partition(text) for text in texts],
+                now_ns=restarted.state.now_ns,
+                counters=restarted.state.counters,
+                settings=SETTINGS,
+            )
+        restarted.step(batch)
+    whole = run(steady)
+    assert restarted.said() == whole.said()
+    assert restarted.partitions() == whole.partitions()
+    assert restarted.state.counters == whole.state.counters
+
+
+@given(streams(), st.lists(st.integers(0, 2), min_size=len(KEYS), max_size=len(KEYS)))
+def test_partitioning_over_engines_changes_nothing(batches: list[Batch], owner_of: list[int]) -> None:
+    steady = with_ending(batches)
+    whole = run(steady)
+    engines = []
+    for owner in range(3):
+        mine = {key for key, assigned in zip(KEYS, owner_of, strict=True) if assigned == owner}
+        engines.append(
+            run([Batch(b.time_ns, tuple(s for s in b.samples if s.key in mine)) for b in steady])
+        )  # every engine sees every arrival time, as a tick at least
+    for of_whole, of_parts in zip(whole.said(), zip(*(e.said() for e in engines), strict=True), strict=True):
+        assert sorted(map(repr, of_whole)) == sorted(repr(o) for part in of_parts for o in part)  # type: ignore[attr-defined]
+
+
+@given(streams(goes_back=True))
+def test_ticks_in_between_change_nothing(batches: list[Batch]) -> None:
+    ticked: list[Batch] = []
+    latest = 0
+    for batch in batches:
+        ticked += [Batch(t) for t in range(latest + SECOND, batch.time_ns, SECOND)][:30] if latest else []
+        ticked.append(batch)
+        latest = max(latest, batch.time_ns)
+    assert run(with_ending(ticked)).said() == run(with_ending(batches)).said()
+
+
+@given(streams(goes_back=True))
+def test_what_is_said_is_a_life(batches: list[Batch]) -> None:
+    """Per alert: fired once, escalated only upwards, resolved at most once and last; every event id is new."""
+    ran = run(with_ending(batches))
+    ids = [event.event_id for event in ran.events]
+    assert len(ids) == len(set(ids))
+    lives: dict[str, list[AlertEvent]] = {}
+    for event in ran.events:
+        lives.setdefault(event.alert.alert_id, []).append(event)
+    for life in lives.values():
+        kinds = [event.kind for event in life]
+        assert kinds[0] is AlertEventKind.FIRED
+        assert kinds.count(AlertEventKind.FIRED) == 1
+        assert AlertEventKind.RESOLVED not in kinds[:-1]
+        levels = [event.alert.level for event in life if event.kind is not AlertEventKind.RESOLVED]
+        assert levels == sorted(set(levels))
+        # the ticks at the end outlast no_data_after, so nothing stays open
+        assert kinds[-1] is AlertEventKind.RESOLVED
+        assert life[-1].alert.status is AlertStatus.RESOLVED
+
+
+@given(streams(goes_back=True))
+def test_a_silent_engine_wants_no_waking_before_it_has_work(batches: list[Batch]) -> None:
+    state = EngineState()
+    for batch in batches:
+        step = engine.step(state, batch, SETTINGS)
+        if step.wake_at_ns is not None:
+            before = (
+                engine.step(state, Batch(step.wake_at_ns - 1), SETTINGS).outputs
+                if step.wake_at_ns > state.now_ns
+                else None
+            )
+            assert before is None or not (before.events or before.hints or before.history)
+
+
+@given(streams(goes_back=True))
+def test_state_is_bounded_by_the_window(batches: list[Batch]) -> None:
+    ran = run(batches)
+    panes_at_most = (SETTINGS.window_ns + SETTINGS.lateness_ns + SETTINGS.future_ns) // SETTINGS.interval_ns + 2
+    for partition in ran.state.partitions.values():
+        assert len(partition.panes) <= panes_at_most
+        assert all(len(pane.exemplars) <= 2 for pane in partition.panes)

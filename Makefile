@@ -26,6 +26,7 @@ test: lint types contracts unit  ## everything CI checks that needs no other run
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m docs.generate --check
 
 types: $(STAMP)
 	$(BIN)/mypy

@@ -24,6 +24,9 @@ _SIZES: Final = {
 }  # fmt: skip
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?I?B)", re.IGNORECASE)
 
+_MAX_TEXT: Final = 64
+"""No quantity is longer; a few hundred digits would overflow."""
+
 
 def _refuse(expected: str) -> PydanticCustomError:
     # the loader shows the context entry "expected" beside the value and its line
@@ -31,8 +34,8 @@ def _refuse(expected: str) -> PydanticCustomError:
 
 
 def parse_duration(value: object) -> int:
-    """``5s``, ``1m30s``, ``500ms`` as nanoseconds. Raises a pydantic error for anything else, plain numbers included."""
-    if isinstance(value, str):
+    """``5s``, ``1m30s``, ``500ms`` as nanoseconds. Raises a pydantic error for anything else, bare numbers included."""
+    if isinstance(value, str) and len(value) <= _MAX_TEXT:
         text = value.strip().replace(" ", "")
         parts = _DURATION_PART.findall(text)
         if parts and "".join(n + u for n, u in parts) == text:
@@ -46,9 +49,9 @@ def parse_duration(value: object) -> int:
 
 def parse_size(value: object) -> int:
     """``64MiB`` or a number of bytes as bytes."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
         return value
-    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+    if isinstance(value, str) and len(value) <= _MAX_TEXT and (match := _SIZE.fullmatch(value.strip())):
         return round(float(match[1]) * _SIZES[match[2].upper()])
     raise _refuse("a size such as 64MiB, or a number of bytes")
 
@@ -56,13 +59,13 @@ def parse_size(value: object) -> int:
 def parse_ratio(value: object) -> float:
     """``60%`` or ``0.6`` as 0.6. A bare number above 1 is refused: it is almost surely a forgotten percent sign."""
     number: float | None = None
-    if isinstance(value, str):
+    if isinstance(value, str) and len(value) <= _MAX_TEXT:
         text = value.strip()
         try:
             number = float(text[:-1]) / 100 if text.endswith("%") else float(text)
         except ValueError:
             number = None
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+    elif isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
         number = float(value)
     if number is not None and 0 <= number <= 1:
         return number

@@ -5,8 +5,8 @@ What makes it fast, each measured by ``benchmarks/receive.py``:
 * spans stay ``bytes`` (`wire.ScopeSpans`): no protobuf object per span;
 * ids, parent, name and kind come first and in order in what every known SDK writes, so start and end are read by one
   ``struct`` call at a computed place; a span laid out otherwise takes `_careful`, which is slower and says the same;
-* everything behind the end time (attributes, status, flags) is one slice, and spans of one kind share it: its meaning
-  is one dict lookup;
+* everything behind the end time (attributes, status, flags) is one slice, the tail: spans of one kind share it or
+  differ in values that say nothing (`tails`), so its meaning is one or two dict lookups;
 * durations are collected in lists and become a histogram per agent, not per span.
 """
 
@@ -27,6 +27,7 @@ from .attributes import CACHE_SIZE, Attributes
 from .resource import Sender, Senders
 from .result import Decoded
 from .span_meaning import WANTED, TaskMeaning, understand
+from .tails import Tails
 
 _TIMES: Final = struct.Struct("<BQBQ").unpack_from  # tag and value of start_time_unix_nano, then of end_time_unix_nano
 _START_TAG: Final = 0x39
@@ -34,6 +35,9 @@ _END_TAG: Final = 0x41
 _ZERO_TRACE_ID: Final = bytes(16)
 _ZERO_SPAN_ID: Final = bytes(8)
 _ZERO_SPAN_FIELD: Final = b"\x12\x08" + _ZERO_SPAN_ID
+
+_MISSES_TO_GIVE_UP: Final = 8
+"""When most tails of a scope were new, they are no longer looked up whole: hashing them is not free."""
 
 # low and high end of the pane, then where duration and span go
 _Group = tuple[int, int, Callable[[int], None], Callable[[bytes], None]]
@@ -75,8 +79,7 @@ class SpanDecoder:
         self._interval_ns = interval_ns
         self._senders = senders
         self._attributes = Attributes(WANTED)
-        self._tails: dict[bytes, TaskMeaning | None] = {}
-        self._meanings: dict[bytes, TaskMeaning | None] = {}
+        self._tails = Tails(self._attributes.wanted, self._understand)
         self._unique: dict[tuple[str, str, str], TaskMeaning] = {}
         self._keys: dict[tuple[str, str], PartitionKey] = {}
 
@@ -94,7 +97,7 @@ class SpanDecoder:
         for resource_spans in request.resource_spans:
             sender = self._senders.of(resource_spans.resource)
             collected: dict[tuple[TaskMeaning, int], _Collected] = {}
-            groups: dict[bytes, _Group | None] = {}
+            groups: dict[Any, _Group | None] = {}
             for scope in resource_spans.scope_spans:
                 items += len(scope.spans)
                 if has_zeros:
@@ -121,11 +124,13 @@ class SpanDecoder:
     def _scope(
         self,
         scope: Any,
-        groups: dict[bytes, _Group | None],
+        groups: dict[Any, _Group | None],
         collected: dict[tuple[TaskMeaning, int], _Collected],
         bad: list[tuple[Any, int]],
     ) -> None:
-        times, unknown, get = _TIMES, (), groups.get
+        times, unknown, get, cut_of = _TIMES, (), groups.get, self._tails.single_cuts.get
+        groups[None] = None
+        misses = 0
         for index, span in enumerate(scope.spans):
             try:
                 # trace id at 2..18, span id at 20..28, then perhaps a parent, then a name shorter than 128 bytes
@@ -145,15 +150,20 @@ class SpanDecoder:
                 self._careful(span, scope, index, collected, bad)
                 continue
             tail = span[at + 18 :]
-            group: Any = get(tail, unknown)
-            if not group:
-                if group is None:
-                    continue
+            group: Any = unknown
+            if misses < _MISSES_TO_GIVE_UP or misses + misses < index:
+                group = get(tail, unknown)
+            elif (cut := cut_of(len(tail))) is not None:
+                # tails that are all different: look up the part that repeats
+                a, b, meanings = cut
+                group = get(meanings.get(tail[:a] + tail[b:], unknown), unknown)
+            if group is None:
+                continue
+            if not group or not group[0] <= end < group[1]:
+                misses += 1
                 group = self._group_of(tail, end, groups, collected)
                 if group is None:
                     continue
-            if not group[0] <= end < group[1]:
-                group = self._group_of(tail, end, groups, collected)
             group[2](end - start if end > start else 0)
             group[3](span)
 
@@ -161,34 +171,18 @@ class SpanDecoder:
         self,
         tail: bytes,
         end_ns: int,
-        groups: dict[bytes, _Group | None],
+        groups: dict[Any, _Group | None],
         collected: dict[tuple[TaskMeaning, int], _Collected],
     ) -> _Group | None:
-        try:
-            meaning = self._tails[tail]
-        except KeyError:
-            meaning = self._meaning_behind(tail)
-            if len(self._tails) >= CACHE_SIZE:
-                self._tails.clear()
-            if len(tail) < 1024:  # a longer one holds a prompt, an event or a stack trace and will not come again
-                self._tails[tail] = meaning
-        group = None if meaning is None else self._collect(meaning, end_ns, collected).group
+        meaning = self._tails.of(tail)
+        if meaning is None:
+            groups[tail] = None
+            return None
+        group = groups.get(meaning)
+        if group is None or not group[0] <= end_ns < group[1]:
+            group = groups[meaning] = self._collect(meaning, end_ns, collected).group
         groups[tail] = group
         return group
-
-    def _meaning_behind(self, tail: bytes) -> TaskMeaning | None:
-        # most attributes say nothing to us and some are new in every span (ids, token counts): the meaning is looked up
-        # by the wanted attributes and what follows them
-        telling = wanted_part(tail, self._attributes.wanted)
-        try:
-            return self._meanings[telling]
-        except KeyError:
-            meaning = self._understand(telling)
-        if len(self._meanings) >= CACHE_SIZE:
-            self._meanings.clear()
-        if len(telling) < 1024:
-            self._meanings[telling] = meaning
-        return meaning
 
     def _understand(self, tail: bytes) -> TaskMeaning | None:
         """Meaning of everything behind the end time; these bytes are a span message without its first fields."""
@@ -239,9 +233,7 @@ class SpanDecoder:
         for index, span in enumerate(scope.spans):
             self._careful(span, scope, index, collected, bad)
 
-    def _careful(
-        self, data: bytes, scope: Any, index: int, collected: Any, bad: list[tuple[Any, int]]
-    ) -> None:
+    def _careful(self, data: bytes, scope: Any, index: int, collected: Any, bad: list[tuple[Any, int]]) -> None:
         """One span in any layout, ids checked."""
         try:
             span = wire.Span.FromString(data)
@@ -256,36 +248,6 @@ class SpanDecoder:
             found = self._collect(meaning, end, collected)
             found.durations.append(max(0, end - span.start_time_unix_nano))
             found.spans.append(data)
-
-
-def wanted_part(tail: bytes, wanted: frozenset[bytes]) -> bytes:
-    """``tail`` (a span behind its end time) without the attributes whose key is not wanted.
-
-    Walks the length prefixes; from the first thing it does not know (an attribute of 16 KiB or more, an event, a
-    status) on everything is kept. What it returns is again a valid beginning-less span when ``tail`` is one.
-    """
-    at, size = 0, len(tail)
-    kept = []
-    try:
-        while at < size and tail[at] == 0x4A:
-            length = tail[at + 1]
-            if length < 0x80:
-                start = at + 2
-            elif tail[at + 2] < 0x80:
-                length = (length & 0x7F) | tail[at + 2] << 7
-                start = at + 3
-            else:
-                break
-            end = start + length
-            if end > size or tail[start] != 0x0A:
-                break
-            if tail[start + 2 : start + 2 + tail[start + 1]] in wanted:
-                kept.append(tail[at:end])
-            at = end
-    except IndexError:
-        pass  # cut off in the middle: the parser will say so
-    kept.append(tail[at:])
-    return b"".join(kept)
 
 
 def _is_valid_id(value: bytes, zero: bytes) -> bool:

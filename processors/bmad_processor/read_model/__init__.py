@@ -1,0 +1,12 @@
+"""Every question a person asks, answered from the store, whether a collector is running or not.
+
+`model.py` has one method per question, `answers.py` gives the API's JSON for a path and its parameters: the web
+application and the command line (when it reads the file itself) print the same bytes.
+"""
+
+from __future__ import annotations
+
+from .answers import Unanswerable, answer
+from .model import ReadModel
+
+__all__ = ["ReadModel", "answer", "Unanswerable"]

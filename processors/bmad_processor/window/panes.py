@@ -245,7 +245,7 @@ def _add_task_totals(
     stream.start_ns, stream.time_ns, stream.count, stream.sum_ns = sample.start_ns, time_ns, sample.count, sample.sum_ns
     stream.buckets = dict(sample.buckets)
     tasks = _tasks(pane, instance, Source.METRIC)
-    # a stream begins with its first finished task, so its first point covers too little; one pane at least
+    # a stream begins with its first finished task, so its first point covers too little: one pane at least
     tasks.covered_ns += _cover(
         known, min(sample.start_ns, time_ns - settings.interval_ns) if is_usable else time_ns, time_ns
     )

@@ -1,0 +1,154 @@
+"""Spans per CPU-second of the whole path in a real collector process: gRPC, decode, engine, forward, SQLite commits.
+
+    python benchmarks/receive.py [--spans 400000]
+
+Server CPU is the operating system's accounting of the server process. In the same run, for comparison: a grpcio server
+with raw-bytes handlers that only answers (the floor of any Python receiver) and one on generated classes that builds
+attribute dicts (what a plain Python receiver does).
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent import futures
+from pathlib import Path
+
+import grpc
+import psutil
+from payloads import trace_request
+
+EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+CONFIG = """
+receivers: {otlp: {protocols: {grpc: {endpoint: "localhost:0"}}}}
+processors: {agent_performance: {}}
+exporters: {otlp_grpc: {endpoint: "%s", compression: none, tls: {insecure: true},
+                        sending_queue: {queue_size: 10000, max_bytes: 1GiB}}}
+extensions: {sqlite: {path: "%s"}}
+service:
+  extensions: [sqlite]
+  pipelines:
+    traces: {receivers: [otlp], processors: [agent_performance], exporters: [otlp_grpc]}
+"""
+
+
+def serve(handler: grpc.RpcMethodHandler) -> None:
+    """A gRPC server that prints its port and lives until its standard input ends."""
+
+    class Everything(grpc.GenericRpcHandler):
+        def service(self, _: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+            return handler
+
+    options = [("grpc.max_receive_message_length", 64 * 2**20)]
+    server = grpc.server(futures.ThreadPoolExecutor(1), options=options)
+    server.add_generic_rpc_handlers([Everything()])
+    print(server.add_insecure_port("localhost:0"), flush=True)
+    server.start()
+    sys.stdin.read()
+
+
+def serve_floor() -> None:
+    serve(grpc.unary_unary_rpc_method_handler(lambda *_: b""))
+
+
+def serve_plain() -> None:
+    from engine_step import plain_loop
+
+    def handle(body: bytes, _: grpc.ServicerContext) -> bytes:
+        plain_loop(body)
+        return b""
+
+    serve(grpc.unary_unary_rpc_method_handler(handle))
+
+
+def serve_collector(backend: str, state: str) -> None:
+    from bmad_processor.config import load_config
+    from bmad_processor.run import Collector
+
+    path = Path(state).with_suffix(".yaml")
+    path.write_text(CONFIG % (backend, state))
+    with Collector(load_config([path])) as collector:
+        print(collector.endpoints["otlp/grpc"].rpartition(":")[2], flush=True)
+        sys.stdin.read()
+
+
+def start(*arguments: str) -> tuple[subprocess.Popen[str], int]:
+    process = subprocess.Popen(
+        [sys.executable, __file__, "--serve", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    return process, int(process.stdout.readline())
+
+
+def cpu_seconds(process: subprocess.Popen[str]) -> float:
+    times = psutil.Process(process.pid).cpu_times()
+    return times.user + times.system
+
+
+def send(port: int, bodies: list[bytes]) -> None:
+    """Two connections, eight requests in flight on each."""
+
+    def work(part: list[bytes]) -> None:
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", 64 * 2**20)]
+        with grpc.insecure_channel(f"localhost:{port}", options=options) as channel:
+            call = channel.unary_unary(EXPORT)
+            waiting: list[grpc.Future] = []
+            for body in part:
+                waiting.append(call.future(body))
+                if len(waiting) >= 8:
+                    waiting.pop(0).result()
+            for future in waiting:
+                future.result()
+
+    with futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, [bodies[::2], bodies[1::2]]))
+
+
+def measure(port: int, process: subprocess.Popen[str], n_spans: int, total: int) -> tuple[float, float]:
+    """Spans per CPU-second of the server, and its RSS in MiB afterwards."""
+    n = total // n_spans
+    bodies = [trace_request(n_spans, end_ns=time.time_ns(), seed=i) for i in range(min(n, 200))]
+    send(port, bodies)  # warm: caches, imports, connections
+    before = cpu_seconds(process)
+    send(port, (bodies * (n // len(bodies) + 1))[:n])
+    time.sleep(0.3)  # what was taken is passed on and committed
+    spent = cpu_seconds(process) - before
+    return n * n_spans / spent, psutil.Process(process.pid).memory_info().rss / 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--spans", type=int, default=400_000)
+    parser.add_argument("--serve", nargs="+")
+    arguments = parser.parse_args()
+    if arguments.serve:
+        kind, *rest = arguments.serve
+        {"floor": serve_floor, "plain": serve_plain, "collector": serve_collector}[kind](*rest)
+        return
+    print(f"{'spans/request':>14} {'server':>28} {'spans/CPU-s':>12} {'RSS':>9}")
+    with tempfile.TemporaryDirectory() as folder:
+        backend, backend_port = start("floor")
+        for n_spans in (100, 512):
+            rates = {}
+            state = str(Path(folder) / f"{n_spans}.db")
+            for name, start_with in (
+                ("answers only", ("floor",)),
+                ("generated classes, no engine", ("plain",)),
+                ("bmad-otel, forwarding", ("collector", f"localhost:{backend_port}", state)),
+            ):
+                process, port = start(*start_with)
+                rates[name], rss = measure(port, process, n_spans, arguments.spans)
+                assert process.stdin is not None
+                process.stdin.close()
+                process.wait(20)
+                print(f"{n_spans:>14} {name:>28} {rates[name]:>12,.0f} {rss:>5.0f} MiB", flush=True)
+            ratio = rates["bmad-otel, forwarding"] / rates["generated classes, no engine"]
+            print(f"{n_spans:>14} {'ratio to generated classes':>28} {ratio:>11.1f}x")
+        backend.kill()
+
+
+if __name__ == "__main__":
+    main()

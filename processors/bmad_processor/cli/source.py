@@ -1,0 +1,103 @@
+"""Where answers come from: a running collector over HTTP, else its store file."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from bmad_processor.errors import ProcessorError, StoreError
+from bmad_processor.fields import split_endpoint
+from bmad_processor.read_model import ReadModel, Unanswerable, answer
+
+DEFAULT_ENDPOINT: Final = "localhost:8320"
+DEFAULT_STATE: Final = "./bmad-otel.db"
+
+TIMEOUT_S: Final = 10.0
+"""A collector answers in milliseconds; one that is starting or under full load in a few seconds."""
+
+MAX_ANSWER_BYTES: Final = 256 * 2**20
+"""More than ten thousand agents need; a foreign server must not fill the memory."""
+
+_LOCAL: Final = ("localhost", "127.0.0.1", "::1")
+
+
+class NoData(ProcessorError):
+    """Neither a collector nor a store file has an answer."""
+
+
+class Failed(ProcessorError):
+    """The collector is there, but could not answer."""
+
+
+class Unreachable(ProcessorError):
+    """Nothing that speaks our API listens at the endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Asks the collector at ``endpoint``, and reads the file ``state`` when there is none.
+
+    What was given explicitly decides: with only ``state`` the file is read at once, and with only an endpoint on
+    another machine no local file is read in its place, for it would belong to another collector.
+    """
+
+    endpoint: str | None
+    state: str | None
+    note: Callable[[str], None]
+    """Told, in a sentence, when the answer comes from the file."""
+
+    def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The API's answer for ``path`` (its parts not yet quoted). Raises Unanswerable, NoData or Failed."""
+        endpoint, state = self.endpoint or DEFAULT_ENDPOINT, self.state or DEFAULT_STATE
+        if self.endpoint is None and self.state is not None:
+            return self._read(state, path, params or {}, f"reading {state}", "")
+        try:
+            return _ask(endpoint, path, params or {})
+        except Unreachable as error:
+            if self.state is None and split_endpoint(endpoint)[0] not in _LOCAL:
+                raise NoData(f"no collector answers at {endpoint} ({error})") from error
+            missing = f"no collector answers at {endpoint}"
+            return self._read(state, path, params or {}, f"{missing}; reading {state}", f"{missing}, and ")
+
+    def _read(self, state: str, path: str, params: Mapping[str, str], note: str, missing: str) -> dict[str, Any]:
+        model = ReadModel(state)
+        try:
+            self.note(note)
+            return answer(model, path, params)
+        except StoreError as error:
+            hint = "start one with: bmad-otel collector --config FILE, or name its file with --state"
+            raise NoData(f"{missing}{error}; {hint}") from error
+
+
+def _ask(endpoint: str, path: str, params: Mapping[str, str]) -> dict[str, Any]:
+    host, port = split_endpoint(endpoint)
+    target = "/api/v1/" + quote(path) + ("?" + urlencode(params) if params else "")
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", target, headers={"Accept": "application/json"})
+        response = connection.getresponse()
+        body = response.read(MAX_ANSWER_BYTES + 1)
+    except TimeoutError as error:
+        raise Failed(f"the collector at {endpoint} did not answer within {TIMEOUT_S:.0f} s") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise Unreachable(str(error) or type(error).__name__) from error
+    finally:
+        connection.close()
+    try:
+        data = json.loads(body) if len(body) <= MAX_ANSWER_BYTES else None
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        raise Unreachable("what listens there is not a bmad-otel collector")
+    if response.status == 200:
+        return data
+    code, detail = str(data.get("error")), str(data.get("detail"))
+    if code == "no_store":
+        raise NoData(detail)
+    if response.status in (400, 404):
+        raise Unanswerable(response.status, code, detail, [str(item) for item in data.get("suggestions") or ()])
+    raise Failed(f"the collector at {endpoint} could not answer ({response.status}): {detail}")

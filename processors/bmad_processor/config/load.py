@@ -1,0 +1,166 @@
+"""From files to a `CollectorConfig`, or to a `ConfigError` with every problem at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bmad_processor.errors import ConfigError, Problem
+from bmad_processor.fields import Config
+from bmad_processor.settings import Profiles
+
+from .agent_performance import AgentPerformanceConfig
+from .complaints import check, unknown_key
+from .expand import expand
+from .merge import merge
+from .profiles import load_profiles
+from .schema import AGENT_PERFORMANCE, SECTIONS, SINGLE, TYPES, CollectorConfig, ServiceConfig, split_id, type_of
+from .tree import Node, entries, find, items, problem, show
+from .wiring import check_clashes, check_destinations, check_pipelines
+from .yaml_source import read_yaml
+
+
+def load_config(paths: Sequence[Path], environ: Mapping[str, str] = os.environ) -> CollectorConfig:
+    """The configuration in ``paths``, merged left to right, with ``environ`` put in.
+
+    Raises `ConfigError` with every problem of every file, in file and line order. Files that cannot be parsed are
+    reported by themselves: what follows from half a configuration would only be noise.
+    """
+    if not paths:
+        raise ConfigError([Problem("configuration", 0, "", "no file was given", "at least one")])
+    documents, problems = _read_all(paths, environ)
+    if problems:
+        raise ConfigError(_in_order(problems, paths))
+    config, problems, warnings = _check(merge(documents), environ)
+    if config is None or problems:
+        raise ConfigError(_in_order(problems, paths))
+    return replace(config, warnings=tuple(_in_order(warnings, paths)))
+
+
+def _read_all(paths: Sequence[Path], environ: Mapping[str, str]) -> tuple[list[Node], list[Problem]]:
+    documents: list[Node] = []
+    problems: list[Problem] = []
+    for path in paths:
+        root, found = read_yaml(path)
+        problems += found
+        if root is not None:
+            root, found = expand(root, environ)
+            problems += found
+            documents.append(root)
+    return documents, problems
+
+
+def _check(root: Node, environ: Mapping[str, str]) -> tuple[CollectorConfig | None, list[Problem], list[Problem]]:
+    problems: list[Problem] = []
+    for key, _ in entries(root):
+        if key not in (*SECTIONS, "service"):
+            message, expected = unknown_key(key, (*SECTIONS, "service"))
+            problems.append(problem(root, (key,), message, expected, at_key=True))
+    defined = {section: _components(root, section, problems) for section in SECTIONS}
+    problems += _check_single(root)
+    profiles = _profiles(root, environ, problems)
+    if find(root, ("service",)) is None:
+        message = "there is no service: nothing would run"
+        problems.append(Problem(root.file, 0, "service", message, "service with extensions and pipelines"))
+        return None, problems, []
+    service, found = check(ServiceConfig, root, ("service",))
+    problems += found
+    if service is None:
+        return None, problems, []
+    pipelines, found = check_pipelines(root, service)
+    problems += found
+    used = {
+        section: {component for p in pipelines.values() for component in getattr(p, section)}
+        for section in ("receivers", "processors", "exporters")
+    } | {"extensions": set(service.extensions)}
+    running = {
+        section: {key: config for key, config in configs.items() if key in used[section]}
+        for section, configs in defined.items()
+    }
+    problems += check_destinations(root, pipelines, running["exporters"])
+    problems += check_clashes(root, running)
+    performance = next((c for c in running["processors"].values() if isinstance(c, AgentPerformanceConfig)), None)
+    config = CollectorConfig(
+        receivers=running["receivers"],
+        processors=running["processors"],
+        exporters=running["exporters"],
+        extensions=running["extensions"],
+        pipelines=pipelines,
+        profiles=profiles,
+        engine=performance.to_settings(profiles) if performance is not None else None,
+    )
+    return config, problems, _unused(root, used)
+
+
+def _components(root: Node, section: str, problems: list[Problem]) -> dict[str, Config]:
+    """The valid blocks of one section by id; what is wrong with the others goes to ``problems``."""
+    node = find(root, (section,))
+    if node is not None and not isinstance(node.value, dict | None):
+        problems.append(problem(root, (section,), f"{show(node.value)} is not understood", "a mapping of components"))
+    configs: dict[str, Config] = {}
+    for component, _ in entries(node):
+        path = (section, component)
+        kind = type_of(section, component)
+        if kind is None:
+            problems.append(_unknown_type(root, section, component))
+            continue
+        config, found = check(TYPES[section][kind], root, path)
+        problems += found
+        if config is not None:
+            configs[component] = config
+    return configs
+
+
+def _unknown_type(root: Node, section: str, component: str) -> Problem:
+    parts = split_id(component)
+    if parts is None:
+        message = f"{show(component)} is not a component id"
+        return problem(root, (section, component), message, "type or type/name, such as otlp/second", at_key=True)
+    message, expected = unknown_key(parts[0], tuple(TYPES[section]))
+    message = message.replace("unknown key", f"unknown {section.removesuffix('s')} type", 1)
+    return problem(root, (section, component), message, expected, at_key=True)
+
+
+def _check_single(root: Node) -> list[Problem]:
+    problems = []
+    for section in SECTIONS:
+        first: dict[str, str] = {}
+        for component, _ in entries(find(root, (section,))):
+            kind = type_of(section, component)
+            if kind in SINGLE and first.setdefault(kind, component) != component:
+                message = f"{kind} is configured more than once, also as {show(first[kind])}"
+                problems.append(problem(root, (section, component), message, f"one {kind}", at_key=True))
+    return problems
+
+
+def _profiles(root: Node, environ: Mapping[str, str], problems: list[Problem]) -> Profiles:
+    for component, block in entries(find(root, ("processors",))):
+        if type_of("processors", component) == AGENT_PERFORMANCE:
+            # each is relative to the file that names it, which need not be the one that has the rest of the block
+            named = [(item.file, item.value if item.text is None else item.text)
+                     for _, item in items(find(block, ("profiles",)))]  # fmt: skip
+            paths = [Path(file).parent / name for file, name in named if isinstance(name, str)]
+            profiles, found = load_profiles(paths, environ)
+            problems += found
+            return profiles
+    return Profiles()
+
+
+def _unused(root: Node, used: Mapping[str, set[str]]) -> list[Problem]:
+    warnings = []
+    for section in SECTIONS:
+        where = "service::extensions" if section == "extensions" else "any pipeline"
+        for component, _ in entries(find(root, (section,))):
+            if component not in used[section]:
+                message = f"defined, but not used by {where}"
+                warnings.append(problem(root, (section, component), message, at_key=True))
+    return warnings
+
+
+def _in_order(problems: list[Problem], paths: Sequence[Path]) -> list[Problem]:
+    """By file as given (others, such as profiles, after them), then by line; what was found first stays first."""
+    rank = {str(path): position for position, path in reversed(list(enumerate(paths)))}
+    unique = list(dict.fromkeys(problems))
+    return sorted(unique, key=lambda p: (rank.get(p.file, len(rank)), p.file if p.file not in rank else "", p.line))

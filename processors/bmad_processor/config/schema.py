@@ -1,0 +1,126 @@
+"""What may be written in a configuration: the tables of component types, the service block, and the checked result."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Annotated, Final
+
+from bmad_processor.emit.config import DebugConfig, FileConfig, OtlpGrpcConfig, OtlpHttpConfig
+from bmad_processor.errors import Problem
+from bmad_processor.fields import Config, Endpoint
+from bmad_processor.model import Signal
+from bmad_processor.receive.config import OtlpReceiverConfig
+from bmad_processor.settings import EngineSettings, Profiles
+from bmad_processor.store.config import SqliteConfig
+
+from .agent_performance import AgentPerformanceConfig
+from .blocks import Names, OrEmptyMapping
+
+
+class ApiConfig(Config):
+    """The JSON API that the command line and dashboards ask."""
+
+    endpoint: Endpoint = "localhost:8320"
+    """Where it listens. There is no authentication: keep it on localhost or behind a proxy."""
+
+
+class PipelineConfig(Config):
+    """The way of one signal."""
+
+    receivers: Names = ()
+    """Ids of the receivers it takes telemetry from; at least one."""
+    processors: Names = ()
+    """Ids of the processors it passes, in order."""
+    exporters: Names = ()
+    """Ids of the exporters it hands the received telemetry to; at least one."""
+
+
+class ServiceConfig(Config):
+    """Which of the defined components run, and how they are connected."""
+
+    extensions: Names = ()
+    """Ids of the extensions to start."""
+    pipelines: Annotated[dict[str, PipelineConfig], OrEmptyMapping]
+    """Pipelines by id: ``traces``, ``metrics`` or ``logs``, or one of them with a name such as ``traces/second``."""
+
+
+SECTIONS: Final = ("receivers", "processors", "exporters", "extensions")
+
+AGENT_PERFORMANCE: Final = "agent_performance"
+
+TYPES: Final[Mapping[str, Mapping[str, type[Config]]]] = MappingProxyType(
+    {
+        "receivers": {"otlp": OtlpReceiverConfig},
+        "processors": {AGENT_PERFORMANCE: AgentPerformanceConfig},
+        "exporters": {
+            "otlp_grpc": OtlpGrpcConfig, "otlp_http": OtlpHttpConfig, "debug": DebugConfig, "file": FileConfig,
+        },
+        "extensions": {"sqlite": SqliteConfig, "api": ApiConfig},
+    }
+)  # fmt: skip
+"""Section to component type to its configuration."""
+
+ALIASES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
+    {"exporters": {"otlp": "otlp_grpc", "otlphttp": "otlp_http"}}
+)
+"""Spellings that the OpenTelemetry Collector used for years and still understands."""
+
+SINGLE: Final = ("agent_performance", "sqlite", "api")
+"""Types of which one is enough: a second one would share the first one's state or take its place."""
+
+SIGNALS_OF: Final[Mapping[str, tuple[Signal, ...]]] = MappingProxyType(
+    {AGENT_PERFORMANCE: (Signal.TRACES, Signal.METRICS)}
+)
+"""Signals a processor understands, for those that do not take all."""
+
+_ID: Final = re.compile(r"([A-Za-z0-9_]+)(?:/([^\s/]+))?")
+
+
+def split_id(component_id: str) -> tuple[str, str] | None:
+    """``otlp/backend`` as type and name (empty without one); None for what is no id."""
+    match = _ID.fullmatch(component_id)
+    return (match[1], match[2] or "") if match else None
+
+
+def type_of(section: str, component_id: str) -> str | None:
+    """The component type an id names, with old spellings made new; None when there is no such type."""
+    parts = split_id(component_id)
+    if parts is None:
+        return None
+    found = ALIASES.get(section, {}).get(parts[0], parts[0])
+    return found if found in TYPES[section] else None
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """One checked pipeline; every id it names is in the `CollectorConfig`."""
+
+    signal: Signal
+    receivers: tuple[str, ...]
+    processors: tuple[str, ...]
+    exporters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorConfig:
+    """A checked configuration. Components are by id and only those that a pipeline or the service uses."""
+
+    receivers: Mapping[str, Config]
+    processors: Mapping[str, Config]
+    exporters: Mapping[str, Config]
+    extensions: Mapping[str, Config]
+    pipelines: Mapping[str, Pipeline]
+    profiles: Profiles = field(default_factory=Profiles)
+    engine: EngineSettings | None = None
+    """None when no pipeline uses `agent_performance`."""
+    warnings: tuple[Problem, ...] = ()
+    """What is odd but can run, such as a component that nothing uses."""
+
+    @property
+    def agent_performance(self) -> AgentPerformanceConfig | None:
+        """The configuration of the one `agent_performance` processor in use."""
+        found = (c for c in self.processors.values() if isinstance(c, AgentPerformanceConfig))
+        return next(found, None)

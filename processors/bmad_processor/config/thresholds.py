@@ -1,0 +1,143 @@
+"""Thresholds of a profile: units per metric type, their order, and how layers of them are merged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Final
+
+from pydantic_core import PydanticCustomError
+
+from bmad_processor.errors import Problem
+from bmad_processor.fields import parse_duration, parse_ratio, parse_size
+from bmad_processor.metric_types import CPU_USAGE, CUSTOM_PREFIX, METRIC_TYPES, Direction, metric_type, render
+from bmad_processor.model import Level
+from bmad_processor.settings import Thresholds
+
+from .complaints import unknown_key
+from .tree import Node, Path, Scalar, entries, find, problem, show
+
+Levels = Mapping[Level, float | None]
+"""Level to value in base units; None takes away what a layer below has set."""
+
+_LEVELS: Final = {level.label: level for level in Level}
+
+EXPECTED: Final = {
+    "1": "a share such as 60%, or 0 to 1",
+    "s": "a duration such as 3s or 500ms, or a number of seconds",
+    "By/s": "bytes per second such as 50MiB or 50MiB/s",
+    "": "a number, 0 or more",
+}
+"""What a threshold of a unit may look like."""
+
+_CPU_EXPECTED: Final = "a share of one core such as 60% or 150%, or 0 to 1"
+
+
+def expected_value(name: str) -> str:
+    """What a threshold of metric type ``name`` may look like, in words."""
+    if name == CPU_USAGE:
+        return _CPU_EXPECTED
+    return EXPECTED[""] if name.startswith(CUSTOM_PREFIX) else EXPECTED.get(metric_type(name).unit, EXPECTED[""])
+
+
+def parse_value(name: str, value: Scalar) -> float | None:
+    """A threshold of metric type ``name`` in its base unit; None when it is not understood."""
+    unit = "" if name.startswith(CUSTOM_PREFIX) else metric_type(name).unit
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        match unit:
+            case "1" if name == CPU_USAGE and isinstance(value, str) and value.strip().endswith("%"):
+                # one core is 100 %, so an agent on several cores may be meant to use more
+                result = float(value.strip()[:-1]) / 100
+            case "1":
+                result = parse_ratio(value)
+            case "s" if number is None:
+                result = parse_duration(value) / 1e9
+            case "By/s" if number is None:
+                result = float(parse_size(value.strip().removesuffix("/s") if isinstance(value, str) else value))
+            case _ if number is not None:
+                result = number
+            case _:
+                return None
+    except (PydanticCustomError, ValueError, OverflowError):
+        return None
+    return result if math.isfinite(result) and result >= 0 else None
+
+
+def read_thresholds(root: Node, path: Path) -> tuple[dict[str, dict[Level, float | None]], list[Problem]]:
+    """The ``thresholds`` block of one profile file, and what is wrong with it."""
+    found: dict[str, dict[Level, float | None]] = {}
+    problems: list[Problem] = []
+    for name, levels in entries(find(root, path)):
+        where = (*path, name)
+        custom = name.startswith(CUSTOM_PREFIX) and len(name) > len(CUSTOM_PREFIX)
+        if name not in METRIC_TYPES and not custom:
+            message, expected = unknown_key(name, tuple(METRIC_TYPES))
+            message = message.replace("unknown key", "unknown metric type", 1)
+            problems.append(problem(root, where, message, f"{expected}, or custom:<name>", at_key=True))
+            continue
+        if not isinstance(levels.value, dict):
+            problems.append(problem(root, where, f"{show(levels.value)} is not understood", "a mapping of levels"))
+            continue
+        found[name] = {}
+        for label, node in entries(levels):
+            if (level := _LEVELS.get(label)) is None:
+                message, expected = unknown_key(label, tuple(_LEVELS))
+                message = message.replace("unknown key", "unknown level", 1)
+                problems.append(problem(root, (*where, label), message, expected, at_key=True))
+            elif node.value is None:
+                found[name][level] = None
+            else:
+                value = None if isinstance(node.value, dict | list) else parse_value(name, node.value)
+                if value is None:
+                    message = f"{show(node.value)} is not understood"
+                    problems.append(problem(root, (*where, label), message, expected_value(name)))
+                else:
+                    found[name][level] = value
+        problems += _check_order(root, where, name, found[name])
+    return found, problems
+
+
+def _check_order(root: Node, where: Path, name: str, levels: Levels) -> Iterator[Problem]:
+    written = sorted((level, value) for level, value in levels.items() if value is not None)
+    for (low, low_value), (high, high_value) in pairwise(written):
+        if not _ordered(name, low_value, high_value):
+            worse = "above" if metric_type(name).direction is Direction.HIGH_IS_BAD else "below"
+            better = "below" if worse == "above" else "above"
+            yield problem(
+                root, (*where, high.label),
+                f"{high.label} {render(name, high_value)} is {better} {low.label} {render(name, low_value)}",
+                f"{high.label} at or {worse} {low.label}",
+            )  # fmt: skip
+
+
+def _ordered(name: str, lower_level: float, higher_level: float) -> bool:
+    if metric_type(name).direction is Direction.HIGH_IS_BAD:
+        return lower_level <= higher_level
+    return lower_level >= higher_level
+
+
+def merge_thresholds(below: Thresholds, own: Mapping[str, Levels]) -> dict[str, dict[Level, float]]:
+    """``own`` over ``below``, per metric type and per level.
+
+    A level that is None in ``own`` is taken away. A level of ``below`` that contradicts the levels of ``own`` (an
+    inherited emergency of 95 % beside an own critical of 97 %) is dropped: who sets a level means it, and an inherited
+    number must not overrule it.
+    """
+    merged: dict[str, dict[Level, float]] = {}
+    for name in (*below, *(n for n in own if n not in below)):
+        mine = own.get(name, {})
+        result = {level: value for level, value in mine.items() if value is not None}
+        for level, value in below.get(name, {}).items():
+            if level not in mine and all(_fits(name, level, value, *pair) for pair in mine.items()):
+                result[level] = value
+        if result:
+            merged[name] = dict(sorted(result.items()))
+    return merged
+
+
+def _fits(name: str, level: Level, value: float, own_level: Level, own_value: float | None) -> bool:
+    if own_value is None:
+        return True
+    return _ordered(name, own_value, value) if own_level < level else _ordered(name, value, own_value)

@@ -1,0 +1,152 @@
+"""Meaning of a span's tail (everything behind its end time), remembered although some attribute is new in every span.
+
+Spans of one kind from one encoder differ in a few attribute values that say nothing to us: ids, token counts, thread
+names. For each structure (length of the tail and places of its attribute values) this module learns which of those
+values vary, and remembers meanings by the tail with them cut out. What is left contains every tag, key and length, so
+an equal rest means an equal structure, checked once by the protobuf parser. A lookup costs about 0.4 us; walking the
+attributes about 2 us; parsing them about 6 us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from .attributes import CACHE_SIZE
+from .span_meaning import TaskMeaning
+
+_Ranges = tuple[tuple[int, int], ...]
+
+_SHAPES_PER_LENGTH: Final = 4
+_LENGTHS: Final = 1024
+_MEANINGS_PER_SHAPE: Final = 256
+_MAX_CUTS: Final = 8
+"""More varying values than this in one span: slicing around them costs more than walking."""
+_MAX_LENGTH: Final = 1024
+"""A longer tail holds a prompt, an event or a stack trace; nothing is learned from it."""
+
+
+class _Shape:
+    """Tails of one structure."""
+
+    __slots__ = ("cuts", "example", "keep", "meanings", "values")
+
+    def __init__(self, example: bytes, values: _Ranges) -> None:
+        self.example = example
+        self.values = values
+        """Places of the values of attributes that say nothing."""
+        self.cuts: set[tuple[int, int]] = set()
+        """Those of them that were seen to vary."""
+        self.keep: list[slice] = []
+        """The tail without the cuts; empty when nothing varies."""
+        self.meanings: dict[bytes, TaskMeaning | None] = {}
+
+    def key(self, tail: bytes) -> bytes:
+        return b"".join([tail[part] for part in self.keep]) if self.keep else tail
+
+    def learn(self, tail: bytes) -> None:
+        """Cuts the values in which ``tail`` differs from the example."""
+        new = {(a, b) for a, b in self.values if tail[a:b] != self.example[a:b]} - self.cuts
+        if new and len(self.cuts) + len(new) <= _MAX_CUTS:
+            self.cuts |= new
+            edges = [0, *(edge for cut in sorted(self.cuts) for edge in cut), len(tail)]
+            self.keep = [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+            self.meanings = {}
+
+
+class Tails:
+    """Tail bytes to meaning. ``understand`` parses; it is asked once per meaning and may raise."""
+
+    def __init__(self, wanted: frozenset[bytes], understand: Callable[[bytes], TaskMeaning | None]) -> None:
+        self._wanted = wanted
+        self._understand = understand
+        self._shapes: dict[int, list[_Shape]] = {}
+        self.single_cuts: dict[int, tuple[int, int, dict[bytes, TaskMeaning | None]]] = {}
+        """For lengths with one structure and one varying value: its place, and meanings by the tail without it.
+
+        The common case, laid open so that the span loop does it without a call.
+        """
+        self._walked: dict[bytes, TaskMeaning | None] = {}
+
+    def of(self, tail: bytes) -> TaskMeaning | None:
+        """The meaning of a tail, None when it is of no task."""
+        for shape in self._shapes.get(len(tail), ()):
+            meaning = shape.meanings.get(shape.key(tail), _UNKNOWN)
+            if meaning is not _UNKNOWN:
+                return meaning  # type: ignore[return-value]  # the sentinel is the only other type
+        return self._learn(tail)
+
+    def _learn(self, tail: bytes) -> TaskMeaning | None:
+        telling, values = walk(tail, self._wanted)
+        try:
+            meaning = self._walked[telling]
+        except KeyError:
+            meaning = self._understand(telling)
+            if len(self._walked) >= CACHE_SIZE:
+                self._walked.clear()
+            if len(telling) <= _MAX_LENGTH:
+                self._walked[telling] = meaning
+        if len(tail) <= _MAX_LENGTH:
+            shape = self._shape(tail, values)
+            shape.learn(tail)
+            if len(shape.meanings) >= _MEANINGS_PER_SHAPE:
+                shape.meanings.clear()
+            shape.meanings[shape.key(tail)] = meaning
+            self._lay_open(len(tail), shape)
+        return meaning
+
+    def _lay_open(self, length: int, shape: _Shape) -> None:
+        if len(self._shapes[length]) == 1 and len(shape.cuts) == 1:
+            ((a, b),) = shape.cuts
+            self.single_cuts[length] = (a, b, shape.meanings)
+        else:
+            self.single_cuts.pop(length, None)
+
+    def _shape(self, tail: bytes, values: _Ranges) -> _Shape:
+        if len(self._shapes) >= _LENGTHS:
+            self._shapes.clear()
+            self.single_cuts.clear()
+        shapes = self._shapes.setdefault(len(tail), [])
+        for shape in shapes:
+            if shape.values == values:
+                return shape
+        if len(shapes) >= _SHAPES_PER_LENGTH:
+            del shapes[0]
+        shapes.append(_Shape(tail, values))
+        return shapes[-1]
+
+
+_UNKNOWN: Final = object()
+
+
+def walk(tail: bytes, wanted: frozenset[bytes]) -> tuple[bytes, _Ranges]:
+    """``tail`` without the attributes whose key is not wanted, and where the values of those are.
+
+    Follows the length prefixes; from the first thing it does not know (an attribute of 16 KiB or more, an event, a
+    status) on everything is kept. The first result is again a span without its beginning when ``tail`` is one.
+    """
+    at, size = 0, len(tail)
+    kept, values = [], []
+    try:
+        while at < size and tail[at] == 0x4A:
+            length = tail[at + 1]
+            if length < 0x80:
+                start = at + 2
+            elif tail[at + 2] < 0x80:
+                length = (length & 0x7F) | tail[at + 2] << 7
+                start = at + 3
+            else:
+                break
+            end = start + length
+            if end > size or tail[start] != 0x0A:
+                break
+            value_at = start + 2 + tail[start + 1]
+            if tail[start + 2 : value_at] in wanted:
+                kept.append(tail[at:end])
+            elif value_at < end:
+                values.append((value_at, end))
+            at = end
+    except IndexError:
+        pass  # cut off in the middle: the parser will say so
+    kept.append(tail[at:])
+    return b"".join(kept), tuple(values)

@@ -1,0 +1,41 @@
+"""From a type name in the configuration to an exporter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from bmad_processor.fields import Config
+
+from .config import DebugConfig, FileConfig, OtlpGrpcConfig, OtlpHttpConfig, QueueConfig, RetryConfig
+from .debug import DebugSender
+from .file import FileSender
+from .otlp_grpc import GrpcSender
+from .otlp_http import HttpSender
+from .request import Exporter
+from .sending_queue import SendingQueue
+
+EXPORTER_CONFIGS: Final[Mapping[str, type[Config]]] = {
+    "otlp_grpc": OtlpGrpcConfig,
+    "otlp": OtlpGrpcConfig,
+    "otlp_http": OtlpHttpConfig,
+    "otlphttp": OtlpHttpConfig,
+    "debug": DebugConfig,
+    "file": FileConfig,
+}
+"""Type name to the model of its configuration. `otlp` and `otlphttp` are the Collector's former names."""
+
+
+def build_exporter(name: str, type_: str, config: Config) -> Exporter:
+    """The exporter `name` of type ``type_``, not started yet. Raises ValueError for a type there is no exporter for."""
+    match config:
+        case OtlpGrpcConfig():
+            return SendingQueue(name, GrpcSender(config), config.sending_queue, config.retry_on_failure)
+        case OtlpHttpConfig():
+            return SendingQueue(name, HttpSender(config), config.sending_queue, config.retry_on_failure)
+        case DebugConfig():
+            return SendingQueue(name, DebugSender(config), QueueConfig(), RetryConfig())
+        case FileConfig():
+            return SendingQueue(name, FileSender(config), QueueConfig(), RetryConfig())
+        case _:
+            raise ValueError(f"no exporter of type {type_!r}")

@@ -1,0 +1,181 @@
+"""One method per question. Each answers from one snapshot of the store; all raise StoreError when it cannot be read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from bmad_processor.agent_names import CANONICAL, canonical
+from bmad_processor.measure import measure, panes_in_window, response_quantiles
+from bmad_processor.metric_types import CPU_USAGE, ERROR_RATE, RESPONSE_TIME, THROUGHPUT
+from bmad_processor.model import Level, PartitionKey
+from bmad_processor.settings import HOST_AGENT, EngineSettings
+from bmad_processor.state import Partition
+from bmad_processor.store import Snapshot, StoreReader
+from bmad_processor.summary import (
+    agent_summary,
+    baselines,
+    display,
+    is_active,
+    metric_row,
+    scaling,
+    system_summary,
+)
+
+
+class ReadModel:
+    """Answers from the store at ``path``, which needs to exist only when a question is asked.
+
+    ``now_ns`` is the clock: windows end and ages are counted from it.
+    """
+
+    def __init__(self, path: str, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._reader = StoreReader(path)
+        self._now_ns = now_ns
+
+    def system_summary(self) -> dict[str, Any]:
+        """Hosts, agents, alerts and what was dropped."""
+        with self._reader.snapshot() as store:
+            return system_summary(
+                store.partitions(),
+                store.settings(),
+                store.alerts(),
+                store.counters(),
+                self._now_ns(),
+                since_ns=store.started_ns(),
+            )
+
+    def agent_summary(self, name: str, namespace: str | None = None) -> dict[str, Any] | None:
+        """The summary of an agent under any of its names; None when it is unknown.
+
+        The same name in several namespaces is several agents: without ``namespace`` the one heard of last is taken,
+        and ``also_in`` lists the namespaces of the others. ``system`` is the host (heard of last, as ``host`` says).
+        """
+        with self._reader.snapshot() as store:
+            partition, others = _find(store, name, namespace)
+            if partition is None:
+                return None
+            alerts = store.alerts(partition_key=str(partition.key), limit=100)
+            summary = agent_summary(partition, store.settings(), alerts, self._now_ns())
+            is_host = partition.key.kind == "host"
+            return summary | {"also_in": sorted(key.name if is_host else key.namespace for key in others)}
+
+    def list_agents(self) -> list[dict[str, Any]]:
+        """One row per agent, those with the worst firing alert first, then by name."""
+        with self._reader.snapshot() as store:
+            settings, now_ns = store.settings(), self._now_ns()
+            worst: dict[str, Level] = {}
+            for alert in store.alerts(status="firing"):
+                key, level = alert["partition_key"], Level[alert["level"].upper()]
+                worst[key] = max(level, worst.get(key, level))
+            agents = [p for p in store.partitions() if p.key.kind == "agent"]
+            agents.sort(key=lambda p: (-worst.get(str(p.key), 0), p.key.name, p.key.namespace))
+            return [_row(p, settings, worst.get(str(p.key)), now_ns) for p in agents]
+
+    def alerts(
+        self, agent: str | None = None, level: Level | None = None, status: str | None = None, limit: int = 100
+    ) -> list[dict[str, Any]]:
+        """Alert episodes, firing ones first, then the newest. ``status`` is ``firing`` or ``resolved``."""
+        with self._reader.snapshot() as store:
+            name = None if agent is None else canonical(agent)
+            return store.alerts(agent_name=name, level=level, status=status, limit=limit)
+
+    def knows(self, name: str) -> bool:
+        """Whether there is an agent of this name, or at least an alert of it."""
+        with self._reader.snapshot() as store:
+            return bool(_keys(store, name, None)) or store.has_alerts(canonical(name))
+
+    def history(self, agent: str, metric: str, limit: int = 100, namespace: str | None = None) -> dict[str, Any] | None:
+        """The newest points of one series, oldest first, in display units; None for an unknown agent.
+
+        ``metric_types`` lists the series there are; a metric without any has no points.
+        """
+        with self._reader.snapshot() as store:
+            partition, _ = _find(store, agent, namespace)
+            if partition is None:
+                return None
+            key = str(partition.key)
+            return {
+                "agent_name": canonical(agent),
+                "namespace": partition.key.namespace,
+                "metric_type": metric,
+                "unit": metric_row(metric).display_unit,
+                "points": [
+                    {"timestamp": time_ns / 1e9, "value": display(metric, value), "n": n}
+                    for time_ns, value, n in store.history(key, metric, limit)
+                ],
+                "metric_types": store.metric_types(key),
+            }
+
+    def scaling(self, limit: int = 100) -> dict[str, Any]:
+        """The latest advice per agent, and the newest ``limit`` changes of advice."""
+        with self._reader.snapshot() as store:
+            return {"hints": store.hints(), "changes": store.hint_log(limit)}
+
+    def near_names(self, name: str) -> list[str]:
+        """Known agents that ``name`` may be a misspelling of, the nearest first."""
+        with self._reader.snapshot() as store:
+            known = {PartitionKey.parse(key).name for key in store.partition_keys() if key.startswith("agent/")}
+        return near(canonical(name), known) or [n for n in near(canonical(name), CANONICAL) if n in known]
+
+
+def near(word: str, known: Iterable[str]) -> list[str]:
+    """The up to three members of ``known`` most like ``word``, whatever their case."""
+    by_lower = {name.lower(): name for name in known}
+    lower = word.lower()
+    matches = get_close_matches(lower, by_lower, n=3, cutoff=0.6)
+    # difflib finds typing errors, but not that "developer" is a part of the name
+    matches += [name for name in sorted(by_lower) if len(lower) > 2 and lower in name and name not in matches]
+    return [by_lower[match] for match in matches[:3]]
+
+
+def _keys(store: Snapshot, name: str, namespace: str | None) -> list[PartitionKey]:
+    wanted = canonical(name)
+    keys = [PartitionKey.parse(key) for key in store.partition_keys()]
+    found = [key for key in keys if key.kind == "agent" and key.name == wanted]
+    if not found and wanted == HOST_AGENT:
+        found = [key for key in keys if key.kind == "host"]
+    return [key for key in found if namespace is None or key.namespace == namespace]
+
+
+def _find(store: Snapshot, name: str, namespace: str | None) -> tuple[Partition | None, list[PartitionKey]]:
+    """The partition of ``name`` heard of last, and the keys of the others."""
+    found = [p for key in _keys(store, name, namespace) if (p := store.partition(str(key))) is not None]
+    if not found:
+        return None, []
+    latest = max(found, key=lambda p: p.last_seen_ns)
+    return latest, [p.key for p in found if p is not latest]
+
+
+def _row(partition: Partition, settings: EngineSettings, level: Level | None, now_ns: int) -> dict[str, Any]:
+    profile = settings.profiles.of(partition.key)
+    panes = panes_in_window(partition.panes, settings, now_ns)
+    measured = measure(partition, panes, settings, end_ns=now_ns)
+    advice = scaling(partition, profile)
+    oldest_ns = now_ns - settings.instance_timeout_ns
+    quantiles = response_quantiles(partition, panes)
+
+    def value(name: str) -> float | None:
+        return display(name, measured[name].value) if name in measured else None
+
+    return {
+        "name": partition.key.name,
+        "namespace": partition.key.namespace,
+        "instances": sum(seen.last_seen_ns >= oldest_ns for seen in partition.instances.values()),
+        "rate": value(THROUGHPUT),
+        "p95_s": None if quantiles is None else quantiles["p95_s"],
+        "error_rate": value(ERROR_RATE),
+        "cpu_usage": value(CPU_USAGE),
+        "baseline_response_s": baselines(partition, settings).get(RESPONSE_TIME),
+        "level": None if level is None else level.label,
+        "tasks_total": partition.tasks_total,
+        "errors_total": partition.errors_total,
+        "monitoring_enabled": profile.monitoring_enabled,
+        "auto_scaling_enabled": profile.auto_scaling_enabled,
+        "scaling": {name: advice[name] for name in ("current", "desired", "action")},
+        "is_active": is_active(partition, settings, now_ns),
+        "last_seen": partition.last_seen_ns / 1e9,
+        "age_s": max(0.0, round((now_ns - partition.last_seen_ns) / 1e9, 3)),
+    }

@@ -1,0 +1,139 @@
+"""Where the engine lives in a process: its state behind one lock, its clock, its commits.
+
+`take` is called from receiver threads and only steps the engine. One thread of its own ticks the engine when it asked
+to be woken, and commits (`commit`): at once when an alert changed, else at the commit interval.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from bmad_processor import engine
+from bmad_processor.errors import StoreError
+from bmad_processor.model import Batch, Sample, Step
+from bmad_processor.settings import EngineSettings
+from bmad_processor.state import EngineState, load_partition
+from bmad_processor.store import Store
+
+from .announce import Announcer
+from .commit import Committer
+
+_LOG: Final = logging.getLogger("bmad_otel.collector")
+
+_COMMIT_SHARE: Final = 10
+"""A commit that took t is followed by this many t without one: committing stays below a tenth of the time."""
+
+
+class EngineHost:
+    """Owns one engine. ``clock`` gives nanoseconds since the epoch, ``monotonic`` seconds for waiting."""
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        store: Store,
+        announcer: Announcer,
+        *,
+        commit_interval_ns: int,
+        clock: Callable[[], int] = time.time_ns,
+        on_step: Callable[[str], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self._store = store
+        self._announcer = announcer
+        self._clock = clock
+        self._interval_s = commit_interval_ns / 1e9
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
+        self._state = EngineState()
+        self._committer = Committer(store, announcer, on_step=on_step)
+        self._wake_at_ns: int | None = None
+        self._is_urgent = False
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name="bmad-engine", daemon=True)
+
+    def start(self) -> None:
+        """Restores the last commit, sends what was never confirmed, starts the thread. Raises StoreError."""
+        loaded = self._store.load()
+        partitions = [load_partition(text) for text in loaded.partitions.values()]
+        self._state = engine.restore(partitions, now_ns=loaded.now_ns, counters=loaded.counters, settings=self.settings)
+        self._store.save_settings(self.settings, self._clock())
+        if loaded.unsent:
+            _LOG.info("sending %d alert events whose delivery was not confirmed before", len(loaded.unsent))
+            self._announcer.announce(loaded.unsent, ())
+        if partitions:
+            _LOG.info("continuing with %d agents and hosts", len(partitions))
+        self._thread.start()
+
+    def take(self, now_ns: int, samples: tuple[Sample, ...]) -> None:
+        """One batch from a receiver."""
+        with self._lock:
+            self._step(Batch(now_ns, samples))
+
+    def _step(self, batch: Batch) -> None:
+        step = engine.step(self._state, batch, self.settings)
+        self._committer.collect(step)
+        if self._needs_earlier_wake(step):
+            self._wake.notify()
+        self._wake_at_ns = step.wake_at_ns
+
+    def _needs_earlier_wake(self, step: Step) -> bool:
+        if step.outputs.events or step.outputs.hints:
+            self._is_urgent = True
+            return True
+        return step.wake_at_ns is not None and (self._wake_at_ns is None or step.wake_at_ns < self._wake_at_ns)
+
+    def counters(self) -> dict[str, int]:
+        """What the engine did not use, by reason, and its size."""
+        with self._lock:
+            return {**self._state.counters, "partitions": len(self._state.partitions)}
+
+    def stop(self) -> None:
+        """Ends the thread after a last commit. Safe to call twice, and when `start` failed."""
+        with self._wake:
+            self._is_stopping = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        next_commit_s = time.monotonic() + self._interval_s
+        while True:
+            with self._wake:
+                wait_s = self._wait_s(next_commit_s)
+                if wait_s > 0:
+                    self._wake.wait(wait_s)
+                is_stopping = self._is_stopping
+                now_ns = self._clock()
+                if self._wake_at_ns is not None and now_ns >= self._wake_at_ns:
+                    self._step(Batch(now_ns))
+                is_due = self._is_urgent or is_stopping or time.monotonic() >= next_commit_s
+                pending = self._committer.take(self._state) if is_due else None
+                self._is_urgent = self._is_urgent and not is_due
+                gauges = self._announcer.gauges(self._state, self.settings) if is_due else ()
+            if pending is not None:
+                began_s = time.monotonic()
+                try:
+                    self._committer.commit(pending)
+                except StoreError as error:
+                    # kept in memory and written with the next commit; the database may be back by then
+                    _LOG.error("could not commit, will try again: %s", error)
+                    self._committer.give_back(pending)
+                took_s = time.monotonic() - began_s
+                next_commit_s = time.monotonic() + max(self._interval_s, _COMMIT_SHARE * took_s)
+            self._announcer.send_gauges(gauges)
+            self._announcer.retry()
+            if is_stopping:
+                return
+
+    def _wait_s(self, next_commit_s: float) -> float:
+        """Seconds until there is something to do. Called with the lock held."""
+        if self._is_stopping or self._is_urgent:
+            return 0.0
+        wait_s = next_commit_s - time.monotonic()
+        if self._wake_at_ns is not None:
+            wait_s = min(wait_s, (self._wake_at_ns - self._clock()) / 1e9)
+        return wait_s

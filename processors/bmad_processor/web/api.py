@@ -1,0 +1,91 @@
+"""The ASGI application of ``/api/v1``: read-only, JSON only."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from bmad_processor.errors import StoreError
+from bmad_processor.read_model import ReadModel, Unanswerable, answer
+
+from .hosts import HostCheck
+from .json_response import FiniteJsonResponse
+
+logger = logging.getLogger(__name__)
+
+
+def build_api(
+    read_model: ReadModel, status: Callable[[], dict[str, Any]], *, allowed_hosts: Iterable[str] = ()
+) -> ASGIApp:
+    """The application. ``status`` gives the collector's own numbers (called in a worker thread, at any time).
+
+    ``allowed_hosts`` are host names, beside ``localhost``, names without a dot and literal addresses, under which the
+    API may be asked for, such as the host of the endpoint it listens on. The application needs no lifespan.
+    """
+
+    # plain functions: starlette runs them in worker threads, so a slow disk never holds up the event loop
+    def ask(request: Request) -> Response:
+        return FiniteJsonResponse(answer(read_model, request.path_params["path"], dict(request.query_params)))
+
+    def tell_status(request: Request) -> Response:
+        del request
+        return FiniteJsonResponse(status())
+
+    async def is_alive(request: Request) -> Response:
+        # says only that the process serves requests; a full disk must not get a collector killed that still forwards
+        del request
+        return FiniteJsonResponse({"status": "ok"})
+
+    return Starlette(
+        routes=[
+            Route("/healthz", is_alive),
+            Route("/api/v1/status", tell_status),
+            Route("/api/v1/{path:path}", ask),
+        ],
+        middleware=[Middleware(HostCheck, allowed=tuple(allowed_hosts))],
+        exception_handlers={
+            Unanswerable: _unanswerable,
+            StoreError: _no_store,
+            HTTPException: _http_error,
+            Exception: _our_fault,
+        },
+    )
+
+
+def _error(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+    return FiniteJsonResponse({"error": code, "detail": detail, "suggestions": []}, status, headers)
+
+
+async def _unanswerable(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, Unanswerable)
+    return FiniteJsonResponse(error.to_dict(), error.status)
+
+
+async def _no_store(request: Request, error: Exception) -> Response:
+    del request
+    return _error(503, "no_store", str(error))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return _error(404, "not_found", f"there is no {request.url.path}")
+    if error.status_code == 405:
+        return _error(405, "method_not_allowed", "the API only reads: use GET", {"Allow": "GET, HEAD"})
+    return _error(error.status_code, "http_error", error.detail)
+
+
+async def _our_fault(request: Request, error: Exception) -> Response:
+    # starlette re-raises it after the answer, and the server logs it with its stack
+    del error
+    return _error(500, "internal_error", f"{request.url.path} could not be answered; the collector's log says why")

@@ -1,0 +1,133 @@
+"""Profiles: units, layers, and the three that ship."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bmad_processor.config import load_profiles
+from bmad_processor.config.thresholds import merge_thresholds, parse_value
+from bmad_processor.model import Level, PartitionKey
+from bmad_processor.settings import DEFAULT_THRESHOLDS, Profile, Profiles, ScalingRules
+
+SHIPPED = Path(__file__).parents[2] / "collector-config" / "profiles"
+I, W, C, E = Level  # noqa: E741
+
+
+def read(tmp_path: Path, **files: str) -> Profiles:
+    for name, text in files.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    profiles, problems = load_profiles([tmp_path], {})
+    assert [str(p) for p in problems] == []
+    return profiles
+
+
+@pytest.mark.parametrize(
+    ("agent", "cpu", "response", "error", "scaling"),
+    [
+        ("ProductOwner", (0.60, 0.80), (3, 8), (0.03, 0.08), ScalingRules(0.70, 0.80, 1, 3)),
+        ("Architect", (0.70, 0.85), (5, 12), (0.02, 0.05), ScalingRules(0.75, 0.85, 1, 2)),
+        ("TestEngineer", (0.80, 0.90), (10, 20), (0.05, 0.10), ScalingRules(0.85, 0.90, 1, 5)),
+    ],
+)
+def test_shipped_profiles(
+    agent: str,
+    cpu: tuple[float, float],
+    response: tuple[float, float],
+    error: tuple[float, float],
+    scaling: ScalingRules,
+) -> None:
+    profiles, problems = load_profiles([SHIPPED], {})
+    assert problems == []
+    assert profiles.by_agent[agent] == Profile(
+        agent,
+        {
+            "cpu_usage": {W: cpu[0], C: cpu[1], E: 0.95},
+            "memory_usage": {W: 0.80, C: 0.90, E: 0.95},
+            "response_time": {W: response[0], C: response[1], E: 30},
+            "error_rate": {W: error[0], C: error[1], E: 0.20},
+            "queue_size": {W: 100, C: 500, E: 1000},
+        },
+        scaling,
+        monitoring_enabled=True,
+        auto_scaling_enabled=True,
+    )
+
+
+def test_shipped_default_is_the_built_in_one() -> None:
+    profiles, _ = load_profiles([SHIPPED / "default.yaml"], {})
+    assert profiles.default == Profile("*")
+    assert profiles.by_agent == {}
+    assert profiles.of(PartitionKey("agent", "", "Unheard")) == Profile("*")
+
+
+def test_layers(tmp_path: Path) -> None:
+    profiles = read(
+        tmp_path,
+        everyone='agent: "*"\nthresholds: {cpu_usage: {warning: 50%}, throughput: {warning: 2}}\n'
+        "scaling: {max_instances: 8}\nauto_scaling_enabled: false\n",
+        one="agent: one\nthresholds: {cpu_usage: {critical: 90%, emergency: null}}\nscaling: {cpu_threshold: null}\n",
+        two="agent: two\nauto_scaling_enabled: true\nmonitoring_enabled: false\n",
+    )
+    assert profiles.default.thresholds["cpu_usage"] == {W: 0.5, C: 0.85, E: 0.95}
+    one, two = profiles.by_agent["one"], profiles.by_agent["two"]
+    assert one.thresholds["cpu_usage"] == {W: 0.5, C: 0.9}
+    assert one.thresholds["throughput"] == {W: 2}
+    assert one.scaling == ScalingRules(None, 0.80, 1, 8)
+    assert (one.monitoring_enabled, one.auto_scaling_enabled) == (True, False)
+    assert (two.monitoring_enabled, two.auto_scaling_enabled) == (False, True)
+    assert two.thresholds == profiles.default.thresholds
+
+
+@pytest.mark.parametrize(
+    ("own", "merged"),
+    [
+        ({}, {W: 0.70, C: 0.85, E: 0.95}),
+        ({C: 0.80}, {W: 0.70, C: 0.80, E: 0.95}),
+        ({C: 0.95}, {W: 0.70, C: 0.95, E: 0.95}),
+        ({C: 0.97}, {W: 0.70, C: 0.97}),
+        ({C: 0.50}, {C: 0.50, E: 0.95}),
+        ({W: 0.90}, {W: 0.90, E: 0.95}),
+        ({I: 0.10}, {I: 0.10, W: 0.70, C: 0.85, E: 0.95}),
+        ({W: None}, {C: 0.85, E: 0.95}),
+        ({W: None, C: None, E: None}, None),
+        ({W: None, C: 0.99, E: None}, {C: 0.99}),
+    ],
+)
+def test_merging_levels(own: dict[Level, float | None], merged: dict[Level, float] | None) -> None:
+    assert merge_thresholds(DEFAULT_THRESHOLDS, {"cpu_usage": own}).get("cpu_usage") == merged
+
+
+def test_merging_levels_where_low_is_bad() -> None:
+    below = {"success_rate": {W: 0.95, C: 0.90, E: 0.80}}
+    assert merge_thresholds(below, {"success_rate": {C: 0.75}}) == {"success_rate": {W: 0.95, C: 0.75}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("cpu_usage", "60%", 0.6), ("cpu_usage", 0.6, 0.6), ("cpu_usage", "150%", 1.5), ("cpu_usage", 60, None),
+        ("memory_usage", "101%", None), ("error_rate", "3%", 0.03), ("error_rate", "nan%", None),
+        ("error_rate", 0, 0.0),
+        ("response_time", "500ms", 0.5), ("response_time", "1m30s", 90.0), ("response_time", 3, 3.0),
+        ("response_time", "3", None), ("response_time", True, None), ("response_time", "9" * 400 + "s", None),
+        ("disk_io", "50MiB", 50 * 2**20), ("disk_io", "1MB/s", 1e6), ("disk_io", 7, 7.0), ("disk_io", "x", None),
+        ("queue_size", 100, 100.0), ("queue_size", -1, None), ("queue_size", "100", None),
+        ("queue_size", float("inf"), None), ("queue_size", 10**400, None), ("throughput", 0.5, 0.5),
+        ("custom:lag", 3, 3.0), ("custom:lag", "3s", None), ("cpu_usage", "-5%", None), ("cpu_usage", None, None),
+    ],
+)  # fmt: skip
+def test_units(name: str, text: str | float | None, value: float | None) -> None:
+    assert parse_value(name, text) == value
+
+
+def test_names_are_canonical_and_files_come_in_order(tmp_path: Path) -> None:
+    profiles = read(tmp_path, b="agent: product-owner\n", a="agent: My Agent\n", c="agent: system\n")
+    assert list(profiles.by_agent) == ["My Agent", "ProductOwner", "system"]
+    assert profiles.of(PartitionKey("host", "", "web-1")).agent == "system"
+
+
+def test_custom_metric_types(tmp_path: Path) -> None:
+    profiles = read(tmp_path, a="agent: a\nthresholds: {custom:lag: {warning: 3, critical: 5}}\n")
+    assert profiles.by_agent["a"].thresholds["custom:lag"] == {W: 3, C: 5}

@@ -1,0 +1,80 @@
+"""The public API is one page: these names and signatures, as docs/sdk.md shows them."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import bmad_otel
+from bmad_otel import semconv
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "sdk.md").read_text()
+
+
+def test_the_names() -> None:
+    assert bmad_otel.__all__ == [
+        "configure", "shutdown", "force_flush", "track_task", "Operation", "Outcome", "__version__",
+    ]  # fmt: skip
+    public = {name for name in vars(bmad_otel) if not name.startswith("_")} - {"semconv"}
+    assert public == {name for name in bmad_otel.__all__ if not name.startswith("_")}
+
+
+def test_all_modules_but_the_table_are_private() -> None:
+    modules = {path.stem for path in Path(bmad_otel.__file__).parent.glob("*.py")}
+    assert {name for name in modules if not name.startswith("_")} == {"semconv"}
+
+
+@pytest.mark.parametrize("name", ["configure", "shutdown", "force_flush", "track_task"])
+def test_the_page_shows_each_signature(name: str) -> None:
+    """Names, order and defaults of the parameters on the page are those of the function."""
+    shown = re.search(rf"^{name}\(\n.*?\n\)$", PAGE, re.DOTALL | re.MULTILINE)
+    assert shown is not None
+    (call,) = ast.parse(shown.group()).body
+    assert isinstance(call, ast.Expr)
+    assert isinstance(call.value, ast.Call)
+    documented = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.value.keywords}
+    parameters = inspect.signature(getattr(bmad_otel, name)).parameters.values()
+    by_keyword = {p.name: p.default for p in parameters if p.kind is not inspect.Parameter.POSITIONAL_ONLY}
+    by_keyword = {key: default.value if isinstance(default, semconv.Operation) else default
+                  for key, default in by_keyword.items()}  # fmt: skip
+    assert list(documented.items()) == list(by_keyword.items())
+
+
+def test_the_page_names_every_metric_and_attribute_of_the_sdk() -> None:
+    rows = semconv.AGENT_METRICS + semconv.PROCESS_METRICS + semconv.SYSTEM_METRICS
+    missing = [row.name for row in rows if row.name not in PAGE and row is not semconv.QUEUE_SIZE]
+    assert missing == []
+    assert [outcome for outcome in bmad_otel.Outcome if f"`{outcome.value}`" not in PAGE] == []
+
+
+def test_the_examples_on_the_page_run() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        result = subprocess.run(
+            [sys.executable, "-c", block], capture_output=True, text=True, timeout=60, env={"OTEL_SDK_DISABLED": "true"}
+        )
+        assert (result.returncode, result.stderr) == (0, ""), block
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert bmad_otel.__version__ == project["version"]
+
+
+def test_types_survive_the_decorator() -> None:
+    """mypy --strict accepts typing_api.py, where every expected error is marked and so must be one."""
+    result = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--warn-unused-ignores", "--config-file=", "typing_api.py",
+         "--cache-dir", str(ROOT / ".mypy_cache")],
+        cwd=Path(__file__).parent, capture_output=True, text=True, timeout=110,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout

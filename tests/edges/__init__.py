@@ -1,0 +1,1 @@
+"""The OTLP edges against real peers over real sockets."""

@@ -1,4 +1,4 @@
-"""Spans per CPU-second of the whole path in a real collector process: gRPC, decode, engine, forward, SQLite commits.
+"""Spans per CPU-second of the whole path over real sockets: gRPC, decode, engine, SQLite commits, forwarding.
 
     python benchmarks/receive.py [--spans 400000]
 
@@ -75,6 +75,50 @@ def serve_collector(backend: str, state: str) -> None:
         sys.stdin.read()
 
 
+class Nowhere:
+    """An exporter that takes everything and sends nothing."""
+
+    name = "nowhere"
+
+    def start(self) -> None: ...
+
+    def has_room(self, _: int) -> bool:
+        return True
+
+    def offer(self, _: object) -> bool:
+        return True
+
+    def stop(self, _: float) -> None: ...
+
+    def counters(self) -> dict[str, int]:
+        return {}
+
+
+def serve_path(state: str) -> None:
+    """Receive, decode, step and commit, without forwarding."""
+    from bmad_processor.model import Signal
+    from bmad_processor.receive import GrpcConfig, GrpcReceiver
+    from bmad_processor.run.announce import Announcer
+    from bmad_processor.run.host import EngineHost
+    from bmad_processor.run.pipeline import Intake, Pipeline, build_routes
+    from bmad_processor.settings import EngineSettings
+    from bmad_processor.store import SqliteStore
+
+    settings, store = EngineSettings(), SqliteStore(state)
+    announcer = Announcer(store, events_to=[], gauges_to=[], console=None)
+    host = EngineHost(settings, store, announcer, commit_interval_ns=10**9)
+    host.start()
+    routes = build_routes([(Signal.TRACES, True, (Nowhere(),))])
+    pipeline = Pipeline(routes, Intake(host, interval_ns=settings.interval_ns), clock=time.time_ns)
+    receiver = GrpcReceiver(GrpcConfig(endpoint="localhost:0"), pipeline)
+    receiver.start()
+    print(receiver.endpoint.rpartition(":")[2], flush=True)
+    sys.stdin.read()
+    receiver.stop(2)
+    host.stop()
+    store.close()
+
+
 def start(*arguments: str) -> tuple[subprocess.Popen[str], int]:
     process = subprocess.Popen(
         [sys.executable, __file__, "--serve", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -126,7 +170,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.serve:
         kind, *rest = arguments.serve
-        {"floor": serve_floor, "plain": serve_plain, "collector": serve_collector}[kind](*rest)
+        servers = {"floor": serve_floor, "plain": serve_plain, "path": serve_path, "collector": serve_collector}
+        servers[kind](*rest)
         return
     print(f"{'spans/request':>14} {'server':>28} {'spans/CPU-s':>12} {'RSS':>9}")
     with tempfile.TemporaryDirectory() as folder:
@@ -137,7 +182,8 @@ def main() -> None:
             for name, start_with in (
                 ("answers only", ("floor",)),
                 ("generated classes, no engine", ("plain",)),
-                ("bmad-otel, forwarding", ("collector", f"localhost:{backend_port}", state)),
+                ("receive, decode, step", ("path", str(Path(folder) / f"{n_spans}-path.db"))),
+                ("collector, forwarding", ("collector", f"localhost:{backend_port}", state)),
             ):
                 process, port = start(*start_with)
                 rates[name], rss = measure(port, process, n_spans, arguments.spans)
@@ -145,8 +191,9 @@ def main() -> None:
                 process.stdin.close()
                 process.wait(20)
                 print(f"{n_spans:>14} {name:>28} {rates[name]:>12,.0f} {rss:>5.0f} MiB", flush=True)
-            ratio = rates["bmad-otel, forwarding"] / rates["generated classes, no engine"]
-            print(f"{n_spans:>14} {'ratio to generated classes':>28} {ratio:>11.1f}x")
+            for name in ("receive, decode, step", "collector, forwarding"):
+                ratio = rates[name] / rates["generated classes, no engine"]
+                print(f"{n_spans:>14} {name:>28} {ratio:>11.1f}x of generated classes")
         backend.kill()
 
 

@@ -106,7 +106,7 @@ def _judge(partition: Partition, end_ns: int, settings: EngineSettings, outputs:
         if evaluate.is_judgeable(value, settings):
             judged.add(name)
             _advance(partition, name, verdict, value, exemplars, end_ns, profile, settings, outputs)
-        if value.is_fresh and (verdict.level is None or verdict.level < Level.WARNING):
+        if value.is_fresh and _is_normal(verdict, partition.conditions.get(name)):
             # learned after it was judged, and never from what is out of bounds
             learned = partition.baselines.setdefault(name, Baseline())
             baseline.learn(learned, value.value, smoothing=settings.smoothing)
@@ -117,6 +117,12 @@ def _judge(partition: Partition, end_ns: int, settings: EngineSettings, outputs:
         _scale(partition, measured, end_ns, profile, settings, outputs)
     # an instance is remembered a good while longer than it counts, so that its running totals stay differences
     window.forget_gone(partition, end_ns - max(settings.no_data_after_ns, 2 * settings.instance_timeout_ns))
+
+
+def _is_normal(verdict: Verdict, condition: Condition | None) -> bool:
+    """Whether a value may be learned: within bounds, and no alert is held open by the clear margin."""
+    levels = (verdict.level, None if condition is None else condition.level)
+    return all(level is None or level < Level.WARNING for level in levels)
 
 
 def _verdict(partition: Partition, value: Measured, profile: Profile, settings: EngineSettings) -> Verdict:
@@ -152,8 +158,10 @@ def _advance(
     level_before = condition.level
     said = alert.advance(condition, verdict, end_ns, settings)
     if verdict is not None:
-        threshold = profile.thresholds.get(name, {}).get(condition.level) if condition.level is not None else None
-        condition.threshold = condition.threshold if threshold is None else threshold
+        thresholds = profile.thresholds.get(name, {})
+        # of an open alert the threshold of its level, of a resolved one the lowest: that is what it is back within
+        level = condition.level if condition.level is not None else min(thresholds, default=None)
+        condition.threshold = condition.threshold if level is None else thresholds.get(level, condition.threshold)
         condition.value = verdict.value
         condition.reason = alert.reason_for(verdict, condition.threshold, exemplars, settings)
     elif said is not None and condition.reason is not None:
@@ -163,9 +171,9 @@ def _advance(
         condition.reason = alert.reason_for(verdict, condition.threshold, [], settings, note=note)
     is_recorded = condition.status == Status.FIRING and condition.level != level_before
     if said is not None or is_recorded:
-        level = condition.level if condition.level is not None else level_before
-        if level is not None:
-            record = alert.alert_of(partition.key, name, condition, level, end_ns)
+        shown = condition.level if condition.level is not None else level_before
+        if shown is not None:
+            record = alert.alert_of(partition.key, name, condition, shown, end_ns)
             outputs.alerts.append(record)
             if said is not None:
                 outputs.events.append(alert.event_of(record, said, end_ns))

@@ -76,7 +76,7 @@ def parse_endpoint(value: object) -> str:
     """``host:port``; port 0 asks for any free port. A host is needed: say ``0.0.0.0:4317`` to mean all."""
     if isinstance(value, str):
         host, colon, port = value.rpartition(":")
-        if colon and host and port.isdigit() and int(port) < 65536:
+        if colon and host and "/" not in host and len(port) <= 5 and port.isdigit() and int(port) < 65536:
             return value
     raise _refuse("an address as host:port, such as localhost:4317")
 

@@ -3,12 +3,13 @@
 Buckets are OpenTelemetry's exponential histogram buckets at scale 4 (base ``2**(1/16)``), so incoming exponential
 histograms merge into it exactly and two sketches merge by adding counts. Guarantee: a quantile is within 2.2 % of the
 true value, and never outside the smallest and largest value seen. Cost: one logarithm and one dict update per value,
-at most 1,008 buckets for the whole range of 64-bit nanoseconds. Source: OpenTelemetry metrics data model,
+at most 1,025 buckets for the whole range of 64-bit nanoseconds. Source: OpenTelemetry metrics data model,
 "ExponentialHistogram"; relative error ``(base - 1) / (base + 1)``.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from math import ceil, log2
 from typing import Final
@@ -26,16 +27,24 @@ def index_of(value_ns: int) -> int:
 
 
 LOWEST_INDEX: Final = index_of(1)
+HIGHEST_INDEX: Final = index_of((1 << 64) - 1)
+"""No duration in 64-bit nanoseconds lies above."""
+
+_COARSEST: Final = (HIGHEST_INDEX - LOWEST_INDEX).bit_length()
+"""Buckets ``2**_COARSEST`` times as wide leave two: up to one second, and above."""
+
+MIN_SCALE: Final = -10
+"""Coarsest scale of OTLP: one bucket from 1 s to 2**1024 s."""
 
 
 def count_into(buckets: dict[int, int], values_ns: Iterable[int]) -> None:
-    """Adds every value to ``buckets``."""
+    """Adds every value to ``buckets``; values are not negative."""
+    log, up, second = log2, ceil, LOG2_SECOND
+    # index_of written out, and counted in C: this runs once per span
+    counted = Counter([up((log(value or 1) - second) * 16) for value in values_ns])
     get = buckets.get
-    log, up, second, lowest = log2, ceil, LOG2_SECOND, LOWEST_INDEX
-    for value in values_ns:
-        # the same as index_of, written out: this line runs once per span
-        index = up((log(value) - second) * 16) - 1 if value > 1 else lowest
-        buckets[index] = get(index, 0) + 1
+    for index, count in counted.items():
+        buckets[index - 1] = get(index - 1, 0) + count
 
 
 def merge_into(buckets: dict[int, int], other: Mapping[int, int]) -> None:
@@ -45,15 +54,39 @@ def merge_into(buckets: dict[int, int], other: Mapping[int, int]) -> None:
         buckets[index] = get(index, 0) + count
 
 
+def difference(now: Mapping[int, int], before: Mapping[int, int]) -> dict[int, int]:
+    """What came into a histogram since ``before``, an earlier state of it.
+
+    A sender makes its histogram coarser as its range grows, which moves counts between buckets; both are then compared
+    at the finest resolution at which nothing has left, and counts stay counts.
+    """
+    shift = 0
+    while any(now.get(index, 0) < count for index, count in before.items()):
+        shift += 1
+        if shift > _COARSEST:  # there are fewer counts than before
+            return {}
+        now, before = _coarser(now, shift), _coarser(before, shift)
+    return {index: n - before.get(index, 0) for index, n in now.items() if n > before.get(index, 0)}
+
+
+def _coarser(buckets: Mapping[int, int], shift: int) -> dict[int, int]:
+    """Counts at the middles of buckets ``2**shift`` times as wide."""
+    wide: dict[int, int] = {}
+    for index, count in buckets.items():
+        middle = (index >> shift << shift) + (1 << shift >> 1)
+        wide[middle] = wide.get(middle, 0) + count
+    return wide
+
+
 def rescale_index(index: int, scale: int) -> int:
     """Bucket here of bucket ``index`` of an OTLP exponential histogram of seconds at ``scale``.
 
     A finer incoming scale maps exactly (indexes of a coarser scale are the finer ones shifted right); a coarser bucket
-    goes to the bucket of its geometric middle.
+    goes to the bucket of its geometric middle. Below `MIN_SCALE`, which OTLP does not define, `MIN_SCALE` is taken.
     """
     if scale >= SCALE:
         return index >> (scale - SCALE)
-    width = 1 << (SCALE - scale)
+    width = 1 << (SCALE - max(scale, MIN_SCALE))
     return index * width + width // 2
 
 

@@ -69,6 +69,9 @@ class Instance:
     """Its own task metrics arrived: its spans are exemplars from then on."""
     counted_until_ns: int = 0
     """Latest time its task metrics covered; 0 before the first."""
+    span_tasks: int = 0
+    """Tasks counted by spans alone: taken back when its metrics turn out to count them too."""
+    span_errors: int = 0
 
 
 @dataclass(slots=True)
@@ -241,7 +244,8 @@ def dump_partition(p: Partition) -> str:
             "totals": [p.tasks_total, p.errors_total],
             "panes": [_dump_pane(pane) for pane in p.panes],
             "instances": [
-                [n, i.first_seen_ns, i.last_seen_ns, int(i.has_metrics), i.counted_until_ns]
+                [n, i.first_seen_ns, i.last_seen_ns, int(i.has_metrics), i.counted_until_ns, i.span_tasks,
+                 i.span_errors]
                 for n, i in p.instances.items()
             ],
             "streams": [
@@ -276,7 +280,10 @@ def load_partition(text: str) -> Partition:
             tasks_total=data["totals"][0],
             errors_total=data["totals"][1],
             panes=[_load_pane(pane) for pane in data["panes"]],
-            instances={n: Instance(first, last, bool(m), until) for n, first, last, m, until in data["instances"]},
+            instances={
+                n: Instance(first, last, bool(m), until, tasks, errors)
+                for n, first, last, m, until, tasks, errors in data["instances"]
+            },
             streams={
                 (m, i, s): Stream(start, t, value, n, total, dict(b))
                 for m, i, s, start, t, value, n, total, b in data["streams"]
@@ -289,5 +296,5 @@ def load_partition(text: str) -> Partition:
             latest={m: Latest(value, n, t, _level(lv), score) for m, value, n, t, lv, score in data["latest"]},
             scaling=Scaling([(t, d) for t, d in advice], desired, current, action, reason, time_ns),
         )
-    except (KeyError, TypeError, IndexError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, IndexError, OverflowError, RecursionError, json.JSONDecodeError) as error:
         raise ValueError(f"damaged state: {error!r}") from error

@@ -63,7 +63,8 @@ class Attributes:
                 pair = seen[attribute]
             except KeyError:
                 parsed = parse(attribute)
-                pair = None if parsed is None else (parsed[0].decode(), parsed[1])
+                # the slice above sees the first key, the parser the last: they differ when a key is written twice
+                pair = (parsed[0].decode(), parsed[1]) if parsed is not None and parsed[0] in wanted else None
                 if len(seen) >= CACHE_SIZE:
                     seen.clear()
                 if len(attribute) < 1024:  # a long value is not a name that repeats

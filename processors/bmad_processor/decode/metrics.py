@@ -11,7 +11,6 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from bmad_otel import semconv
-from bmad_otel.semconv import Outcome
 from bmad_processor import metric_types, sketch
 from bmad_processor.agent_names import canonical
 from bmad_processor.errors import Malformed
@@ -20,15 +19,16 @@ from bmad_processor.model import PartitionKey, Reading, Sample, Source, TaskSamp
 
 from . import wire
 from .attributes import CACHE_SIZE, Attributes
-from .histograms import explicit_buckets, exponential_buckets, to_ns
+from .histograms import explicit_buckets, exponential_buckets, sum_of, to_ns
 from .resource import Sender, Senders
 from .result import Decoded
 from .rules import BY_METRIC, WANTED, Rule, Scope, takes
-from .span_meaning import is_task_operation
+from .span_meaning import error_of, is_task_operation
 
 _DURATION: Final = semconv.INVOKE_AGENT_DURATION.name.encode()
 _NUMBERS: Final = frozenset({"gauge", "sum"})
-_OUTCOMES_THAT_ARE_NO_ERROR: Final = frozenset({Outcome.OK, Outcome.CANCELLED, Outcome.CLOSED_EARLY})
+_MAX_LENGTH: Final = 2048
+"""Attribute sets longer than this are not remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,9 @@ class MetricDecoder:
         elif (rule := BY_METRIC.get(metric.name)) is not None and kind in _NUMBERS:
             # a monotonic sum is a running total; any other number is a reading
             is_total = kind == "sum" and data.is_monotonic
-            if is_total and data.aggregation_temporality != wire.CUMULATIVE:
+            if (is_total and data.aggregation_temporality != wire.CUMULATIVE) or (
+                kind == "sum" and data.aggregation_temporality == wire.DELTA
+            ):
                 self._drop("delta_counters_unsupported", len(points))
             else:
                 for point in points:
@@ -109,12 +111,12 @@ class MetricDecoder:
         if point is None:
             found = self._attributes.read(identity)
             stream = blake2b(b"\0".join(sorted(identity)), digest_size=8).hexdigest() if identity else ""
-            outcome = found.get(semconv.TASK_OUTCOME)
-            is_error = semconv.ERROR_TYPE in found and outcome not in _OUTCOMES_THAT_ARE_NO_ERROR
+            is_error = bool(error_of(found, has_error_status=False))
             point = _Point(found, canonical(found.get(semconv.GEN_AI_AGENT_NAME, "")), stream, is_error)
             if len(self._points) >= CACHE_SIZE:
                 self._points.clear()
-            self._points[identity] = point
+            if sum(map(len, identity)) <= _MAX_LENGTH:
+                self._points[identity] = point
         return point
 
     def _agent_key(self, point: _Point, resource: _Resource) -> PartitionKey:
@@ -139,13 +141,14 @@ class MetricDecoder:
             return
         low = to_ns(data.min) if data.HasField("min") else round(sketch.value_at(min(buckets)))
         high = to_ns(data.max) if data.HasField("max") else round(sketch.value_at(max(buckets)))
+        sum_ns = to_ns(data.sum) if data.HasField("sum") else sum_of(buckets)
         key = self._agent_key(point, resource)
         start, time, sender = data.start_time_unix_nano, data.time_unix_nano, resource.sender
         if temporality == wire.CUMULATIVE:
             resource.samples.append(
                 TaskTotals(
-                    key, sender.instance, point.stream, start, time, point.is_error, data.count, to_ns(data.sum),
-                    low, high, buckets,
+                    key, sender.instance, point.stream, start, time, point.is_error, data.count, sum_ns, low,
+                    high, buckets,
                 )
             )  # fmt: skip
         else:
@@ -153,7 +156,7 @@ class MetricDecoder:
             resource.samples.append(
                 TaskSample(
                     key, sender.instance, Source.METRIC, time, covered, data.count,
-                    data.count if point.is_error else 0, to_ns(data.sum), low, high, buckets,
+                    data.count if point.is_error else 0, sum_ns, low, high, buckets,
                 )
             )  # fmt: skip
 

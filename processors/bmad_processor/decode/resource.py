@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from google.protobuf.message import DecodeError
 
@@ -12,6 +13,9 @@ from bmad_processor.errors import Malformed
 
 from . import wire
 from .attributes import CACHE_SIZE, Attributes
+
+_MAX_LENGTH: Final = 4096
+"""A larger resource is read anew each time: `CACHE_SIZE` of these are 32 MiB at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ class Senders:
             sender = self._understand(self._attributes.read(attributes))
             if len(self._seen) >= CACHE_SIZE:
                 self._seen.clear()
-            self._seen[resource] = sender
+            if len(resource) <= _MAX_LENGTH:
+                self._seen[resource] = sender
         return sender
 
     @staticmethod

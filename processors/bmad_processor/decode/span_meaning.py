@@ -62,11 +62,15 @@ def understand(found: dict[str, str], *, has_error_status: bool) -> TaskMeaning 
         name = found.get(_TRACELOOP_ENTITY) or found.get(semconv.GEN_AI_AGENT_NAME, "")
     else:
         return None
-    has_failed = has_error_status or found.get(semconv.TASK_OUTCOME) in _FAILED_OUTCOMES
-    # `error.type` alone is a failure too, except for what the SDK calls cancelled or closed early
-    error = found.get(semconv.ERROR_TYPE, "")
-    if semconv.TASK_OUTCOME in found and not has_failed:
-        error = ""
-    if has_failed and not error:
-        error = "_OTHER"
+    error = error_of(found, has_error_status=has_error_status)
     return TaskMeaning(canonical(name), clean(found.get(semconv.TASK_NAME, "")), clean(error))
+
+
+def error_of(found: dict[str, str], *, has_error_status: bool) -> str:
+    """`error.type` of a failed task, ``_OTHER`` when it does not say, empty for a task that did not fail.
+
+    `error.type` alone is a failure too, except when the outcome says otherwise (cancelled, closed early).
+    """
+    if has_error_status or found.get(semconv.TASK_OUTCOME) in _FAILED_OUTCOMES:
+        return found.get(semconv.ERROR_TYPE) or "_OTHER"
+    return "" if semconv.TASK_OUTCOME in found else found.get(semconv.ERROR_TYPE, "")

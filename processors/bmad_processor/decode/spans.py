@@ -30,39 +30,41 @@ from .span_meaning import WANTED, TaskMeaning, understand
 from .tails import Tails
 
 _TIMES: Final = struct.Struct("<BQBQ").unpack_from  # tag and value of start_time_unix_nano, then of end_time_unix_nano
+_HEAD: Final = struct.Struct("<H16xH8xBB").unpack_from  # tags and lengths of trace id, span id and what follows
+_TRACE_TAG: Final = 0x100A  # field 1, 16 bytes
+_SPAN_TAG: Final = 0x0812  # field 2, 8 bytes
 _START_TAG: Final = 0x39
 _END_TAG: Final = 0x41
 _ZERO_TRACE_ID: Final = bytes(16)
 _ZERO_SPAN_ID: Final = bytes(8)
 _ZERO_SPAN_FIELD: Final = b"\x12\x08" + _ZERO_SPAN_ID
 
-_MISSES_TO_GIVE_UP: Final = 8
-"""When most tails of a scope were new, they are no longer looked up whole: hashing them is not free."""
-
 # low and high end of the pane, then where duration and span go
 _Group = tuple[int, int, Callable[[int], None], Callable[[bytes], None]]
 
 
 class _Collected:
-    """Spans of one meaning in one pane of one sender."""
+    """Spans of one agent in one pane of one sender, failed and successful ones apart."""
 
-    __slots__ = ("durations", "group", "meaning", "spans")
+    __slots__ = ("durations", "group", "is_failed", "spans")
 
-    def __init__(self, meaning: TaskMeaning, start_ns: int, end_ns: int) -> None:
-        self.meaning = meaning
+    def __init__(self, start_ns: int, end_ns: int, *, is_failed: bool) -> None:
+        self.is_failed = is_failed
         self.durations: list[int] = []
         self.spans: list[bytes] = []
         self.group: _Group = (start_ns, end_ns, self.durations.append, self.spans.append)
 
-    def exemplar(self) -> Exemplar:
+    def slowest(self) -> tuple[int, bytes]:
         """The slowest span; of equally slow ones that with the smallest trace id, so that any split agrees."""
-        durations = self.durations
-        longest = max(durations)
-        if durations.count(longest) == 1:
-            trace_id = trace_id_of(self.spans[durations.index(longest)])
-        else:
-            trace_id = min(trace_id_of(s) for s, d in zip(self.spans, durations, strict=True) if d == longest)
-        return Exemplar(trace_id.hex(), longest, self.meaning.task, self.meaning.error)
+        longest = max(self.durations)
+        if self.durations.count(longest) == 1:
+            return longest, self.spans[self.durations.index(longest)]
+        equal = (s for s, d in zip(self.spans, self.durations, strict=True) if d == longest)
+        return longest, min(equal, key=trace_id_of)
+
+
+# agent, whether failed, start of the pane
+_Collection = dict[tuple[str, bool, int], _Collected]
 
 
 def trace_id_of(span: bytes) -> bytes:
@@ -96,7 +98,7 @@ class SpanDecoder:
         bad: list[tuple[Any, int]] = []
         for resource_spans in request.resource_spans:
             sender = self._senders.of(resource_spans.resource)
-            collected: dict[tuple[TaskMeaning, int], _Collected] = {}
+            collected: _Collection = {}
             groups: dict[Any, _Group | None] = {}
             for scope in resource_spans.scope_spans:
                 items += len(scope.spans)
@@ -125,43 +127,40 @@ class SpanDecoder:
         self,
         scope: Any,
         groups: dict[Any, _Group | None],
-        collected: dict[tuple[TaskMeaning, int], _Collected],
+        collected: _Collection,
         bad: list[tuple[Any, int]],
     ) -> None:
-        times, unknown, get, cut_of = _TIMES, (), groups.get, self._tails.single_cuts.get
+        head, times, unknown, get, cut_of = _HEAD, _TIMES, (), groups.get, self._tails.single_cuts.get
         groups[None] = None
-        misses = 0
         for index, span in enumerate(scope.spans):
             try:
                 # trace id at 2..18, span id at 20..28, then perhaps a parent, then a name shorter than 128 bytes
-                if span[0] != 0x0A or span[1] != 16 or span[18] != 0x12 or span[19] != 8:
-                    self._careful(span, scope, index, collected, bad)
-                    continue
-                at = 38 if span[28] == 0x22 and span[29] == 8 else 28
-                if span[at] == 0x2A and span[at + 1] < 0x80:
-                    at += 2 + span[at + 1]
+                trace_tag, span_tag, tag, size = head(span)
+                at = 28
+                if tag == 0x22 and size == 8:
+                    at, tag, size = 38, span[38], span[39]
+                if tag == 0x2A and size < 0x80:
+                    at += 2 + size
                 if span[at] == 0x30 and span[at + 1] < 0x80:
                     at += 2
                 start_tag, start, end_tag, end = times(span, at)
-            except (IndexError, ValueError, struct.error):
+            except (IndexError, struct.error):
+                trace_tag = 0
+            if trace_tag != _TRACE_TAG or span_tag != _SPAN_TAG or start_tag != _START_TAG or end_tag != _END_TAG:
                 self._careful(span, scope, index, collected, bad)
                 continue
-            if start_tag != _START_TAG or end_tag != _END_TAG:
-                self._careful(span, scope, index, collected, bad)
-                continue
-            tail = span[at + 18 :]
-            group: Any = unknown
-            if misses < _MISSES_TO_GIVE_UP or misses + misses < index:
-                group = get(tail, unknown)
-            elif (cut := cut_of(len(tail))) is not None:
-                # tails that are all different: look up the part that repeats
+            at += 18
+            cut = cut_of(len(span) - at)
+            if cut is None:
+                group: Any = get(span[at:], unknown)
+            else:
+                # tails of this length differ in one value that says nothing: look up the rest
                 a, b, meanings = cut
-                group = get(meanings.get(tail[:a] + tail[b:], unknown), unknown)
+                group = get(meanings.get(span[at : at + a] + span[at + b :], unknown), unknown)
             if group is None:
                 continue
             if not group or not group[0] <= end < group[1]:
-                misses += 1
-                group = self._group_of(tail, end, groups, collected)
+                group = self._group_of(span[at:], end, groups, collected)
                 if group is None:
                     continue
             group[2](end - start if end > start else 0)
@@ -172,7 +171,7 @@ class SpanDecoder:
         tail: bytes,
         end_ns: int,
         groups: dict[Any, _Group | None],
-        collected: dict[tuple[TaskMeaning, int], _Collected],
+        collected: _Collection,
     ) -> _Group | None:
         meaning = self._tails.of(tail)
         if meaning is None:
@@ -201,24 +200,49 @@ class SpanDecoder:
             self._unique.clear()
         return self._unique.setdefault((meaning.agent, meaning.task, meaning.error), meaning)
 
-    def _collect(
-        self, meaning: TaskMeaning, end_ns: int, collected: dict[tuple[TaskMeaning, int], _Collected]
-    ) -> _Collected:
+    def _collect(self, meaning: TaskMeaning, end_ns: int, collected: _Collection) -> _Collected:
         start_ns = end_ns - end_ns % self._interval_ns
-        found = collected.get((meaning, start_ns))
+        identity = (meaning.agent, bool(meaning.error), start_ns)
+        found = collected.get(identity)
         if found is None:
-            found = collected[meaning, start_ns] = _Collected(meaning, start_ns, start_ns + self._interval_ns)
+            found = collected[identity] = _Collected(
+                start_ns, start_ns + self._interval_ns, is_failed=bool(meaning.error)
+            )
         return found
 
-    def _samples(self, sender: Sender, collected: dict[tuple[TaskMeaning, int], _Collected]) -> list[TaskSample]:
+    def _samples(self, sender: Sender, collected: _Collection) -> list[TaskSample]:
         """One sample per agent and pane, in order of first appearance."""
         by_agent: dict[tuple[str, int], list[_Collected]] = {}
-        for (meaning, start_ns), found in collected.items():
+        for (agent, _, start_ns), found in collected.items():
             if found.durations:
-                by_agent.setdefault((meaning.agent, start_ns), []).append(found)
-        return [
-            _sample(sender, self._key(sender, agent), start_ns, parts) for (agent, start_ns), parts in by_agent.items()
-        ]
+                by_agent.setdefault((agent, start_ns), []).append(found)
+        return [self._sample(sender, agent, start_ns, parts) for (agent, start_ns), parts in by_agent.items()]
+
+    def _sample(self, sender: Sender, agent: str, start_ns: int, parts: list[_Collected]) -> TaskSample:
+        durations = parts[0].durations if len(parts) == 1 else [d for part in parts for d in part.durations]
+        buckets: dict[int, int] = {}
+        sketch.count_into(buckets, durations)
+        return TaskSample(
+            key=self._key(sender, agent),
+            instance=sender.instance,
+            source=Source.SPAN,
+            time_ns=start_ns,
+            covered_ns=0,
+            count=len(durations),
+            errors=sum([len(part.durations) for part in parts if part.is_failed]),
+            sum_ns=sum(durations),
+            min_ns=min(durations),
+            max_ns=max(durations),
+            buckets=buckets,
+            exemplars=tuple([self._exemplar(part) for part in parts]),
+        )
+
+    def _exemplar(self, part: _Collected) -> Exemplar:
+        duration_ns, span = part.slowest()
+        meaning = self._meaning_of(wire.Span.FromString(span))
+        if meaning is None:
+            raise RuntimeError("a collected span is a task")
+        return Exemplar(trace_id_of(span).hex(), duration_ns, meaning.task, meaning.error)
 
     def _key(self, sender: Sender, agent: str) -> PartitionKey:
         name = agent or sender.service or "unknown"
@@ -229,11 +253,11 @@ class SpanDecoder:
             key = self._keys[sender.namespace, name] = PartitionKey("agent", sender.namespace, name)
         return key
 
-    def _careful_scope(self, scope: Any, collected: Any, bad: list[tuple[Any, int]]) -> None:
+    def _careful_scope(self, scope: Any, collected: _Collection, bad: list[tuple[Any, int]]) -> None:
         for index, span in enumerate(scope.spans):
             self._careful(span, scope, index, collected, bad)
 
-    def _careful(self, data: bytes, scope: Any, index: int, collected: Any, bad: list[tuple[Any, int]]) -> None:
+    def _careful(self, data: bytes, scope: Any, index: int, collected: _Collection, bad: list[tuple[Any, int]]) -> None:
         """One span in any layout, ids checked."""
         try:
             span = wire.Span.FromString(data)
@@ -252,23 +276,3 @@ class SpanDecoder:
 
 def _is_valid_id(value: bytes, zero: bytes) -> bool:
     return len(value) == len(zero) and value != zero
-
-
-def _sample(sender: Sender, key: PartitionKey, start_ns: int, parts: list[_Collected]) -> TaskSample:
-    durations = parts[0].durations if len(parts) == 1 else [d for part in parts for d in part.durations]
-    buckets: dict[int, int] = {}
-    sketch.count_into(buckets, durations)
-    return TaskSample(
-        key=key,
-        instance=sender.instance,
-        source=Source.SPAN,
-        time_ns=start_ns,
-        covered_ns=0,
-        count=len(durations),
-        errors=sum(len(part.durations) for part in parts if part.meaning.error),
-        sum_ns=sum(durations),
-        min_ns=min(durations),
-        max_ns=max(durations),
-        buckets=buckets,
-        exemplars=tuple(part.exemplar() for part in parts),
-    )

@@ -67,6 +67,8 @@ class Tails:
         The common case, laid open so that the span loop does it without a call.
         """
         self._walked: dict[bytes, TaskMeaning | None] = {}
+        self._remembered = 0
+        """Meanings in all shapes, at least."""
 
     def of(self, tail: bytes) -> TaskMeaning | None:
         """The meaning of a tail, None when it is of no task."""
@@ -87,13 +89,22 @@ class Tails:
             if len(telling) <= _MAX_LENGTH:
                 self._walked[telling] = meaning
         if len(tail) <= _MAX_LENGTH:
+            if self._remembered >= CACHE_SIZE:
+                self._forget()
             shape = self._shape(tail, values)
             shape.learn(tail)
             if len(shape.meanings) >= _MEANINGS_PER_SHAPE:
+                self._remembered -= len(shape.meanings)
                 shape.meanings.clear()
+            self._remembered += 1
             shape.meanings[shape.key(tail)] = meaning
             self._lay_open(len(tail), shape)
         return meaning
+
+    def _forget(self) -> None:
+        self._shapes.clear()
+        self.single_cuts.clear()
+        self._remembered = 0
 
     def _lay_open(self, length: int, shape: _Shape) -> None:
         if len(self._shapes[length]) == 1 and len(shape.cuts) == 1:
@@ -104,8 +115,7 @@ class Tails:
 
     def _shape(self, tail: bytes, values: _Ranges) -> _Shape:
         if len(self._shapes) >= _LENGTHS:
-            self._shapes.clear()
-            self.single_cuts.clear()
+            self._forget()
         shapes = self._shapes.setdefault(len(tail), [])
         for shape in shapes:
             if shape.values == values:
@@ -122,8 +132,9 @@ _UNKNOWN: Final = object()
 def walk(tail: bytes, wanted: frozenset[bytes]) -> tuple[bytes, _Ranges]:
     """``tail`` without the attributes whose key is not wanted, and where the values of those are.
 
-    Follows the length prefixes; from the first thing it does not know (an attribute of 16 KiB or more, an event, a
-    status) on everything is kept. The first result is again a span without its beginning when ``tail`` is one.
+    Follows the length prefixes; from the first thing it does not know (an attribute of 16 KiB or more, a key of 128
+    bytes or more, an event, a status) on everything is kept.
+    The first result is again a span without its beginning when ``tail`` is one.
     """
     at, size = 0, len(tail)
     kept, values = [], []
@@ -138,7 +149,7 @@ def walk(tail: bytes, wanted: frozenset[bytes]) -> tuple[bytes, _Ranges]:
             else:
                 break
             end = start + length
-            if end > size or tail[start] != 0x0A:
+            if end > size or tail[start] != 0x0A or tail[start + 1] >= 0x80:
                 break
             value_at = start + 2 + tail[start + 1]
             if tail[start + 2 : value_at] in wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
 from bmad_processor.fields import Config, DurationNs, SizeBytes, parse_endpoint
@@ -41,7 +41,7 @@ Timeout = Annotated[DurationNs, Field(gt=0)]
 class QueueConfig(Config):
     """What may wait to be sent. When it is full, senders are told to try again later."""
 
-    queue_size: int = Field(default=1000, ge=1)
+    queue_size: int = Field(default=1000, strict=True, ge=1)
     """Requests."""
     max_bytes: Annotated[SizeBytes, Field(gt=0)] = 64 * _MIB
     """Bytes of request bodies. A single larger request is still taken when nothing else waits."""
@@ -51,7 +51,7 @@ class RetryConfig(Config):
     """Exponential backoff with full jitter: each wait is drawn between 0 and the present interval, which grows by half
     each time."""
 
-    enabled: bool = True
+    enabled: StrictBool = True
     """Without it a request that fails once is given up."""
     initial_interval: Timeout = 1 * _SECOND
     """First interval. A backend that says when to come back is obeyed instead."""
@@ -64,7 +64,7 @@ class RetryConfig(Config):
 class GrpcTlsConfig(Config):
     """TLS of a gRPC connection."""
 
-    insecure: bool = False
+    insecure: StrictBool = False
     """No TLS at all."""
     ca_file: str | None = None
     """PEM file of the authorities to trust instead of the system's."""
@@ -163,9 +163,9 @@ class FileConfig(Config):
     """File to append to."""
     format: Literal["json"] = "json"
     """OTLP/JSON, one request per line, as the Collector's file exporter writes it."""
-    max_megabytes: int = Field(default=100, ge=1)
+    max_megabytes: int = Field(default=100, strict=True, ge=1)
     """Size at which the file is set aside as `path.1`."""
-    max_backups: int = Field(default=3, ge=0)
+    max_backups: int = Field(default=3, strict=True, ge=0)
     """Files kept aside; the oldest is deleted."""
 
 

@@ -44,7 +44,7 @@ _LARGE_JSON_BYTES: Final = 256 * 1024
 """Conversion runs at some ten MB/s: up to this size it holds up other connections for less than 30 ms."""
 
 _BUFFERED_LIMITS: Final = 4
-"""Bodies that are in hand may together hold this many times the limit of one body; beyond it senders are told to wait."""
+"""Bodies in hand may together hold this many times the limit of one body; beyond it senders are told to wait."""
 
 _BUSY_RETRY_S: Final = 1.0
 
@@ -94,6 +94,9 @@ class OtlpApp:
                 try:
                     await self._receive(receive, headers, collected)
                     accepted = await self._consume(signal, content_type, collected.finish())
+                except asyncio.CancelledError:
+                    # the server stops and its grace is over; what was awaited comes before the consumer
+                    raise Overloaded("shutting down", retry_after_s=_BUSY_RETRY_S) from None
                 finally:
                     self._buffered -= collected.size
                 await self._succeed(send, signal, content_type, accepted)

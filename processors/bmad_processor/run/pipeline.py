@@ -78,8 +78,8 @@ class Pipeline:
             intake.count("refused_requests_malformed", 1)
             raise
         accepted = Accepted(decoded.rejected, decoded.message) if decoded.rejected else _ALL
-        intake.count(f"rejected_{signal}", decoded.rejected)
         if not decoded.items:
+            intake.count(f"rejected_{signal}", decoded.rejected)
             return accepted  # an empty envelope is a success and not worth forwarding
         size = len(decoded.forward)
         for exporter in route.exporters:
@@ -94,6 +94,7 @@ class Pipeline:
                 # filled up by another thread since it was asked: the acknowledged copy for this exporter is lost
                 intake.count("dropped_queue_full", decoded.items)
         intake.count(f"accepted_{signal}", decoded.items)
+        intake.count(f"rejected_{signal}", decoded.rejected)
         for reason, n in decoded.dropped.items():
             intake.count(f"unused_{reason}", n)
         return accepted

@@ -11,7 +11,6 @@ import logging
 import os
 import signal as signals
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -232,20 +231,19 @@ def run_collector(paths: Sequence[Path], *, build_api: ApiFactory) -> int:
     config = load_config(paths)
     for warning in config.warnings:
         _LOG.warning("%s", warning)
-    stop = threading.Event()
-    received: list[int] = []
-
-    def on_signal(number: int, _: FrameType | None) -> None:
-        if received:
-            os._exit(128 + number)  # asked twice: the user does not want to wait for backends
-        received.append(number)
-        stop.set()
-
-    for number in (signals.SIGINT, signals.SIGTERM):
-        signals.signal(number, on_signal)
+    # Blocked before the first thread exists, so that every thread inherits it and only `sigwait` below gets them: no
+    # handler runs in the middle of anything.
+    asked_to_stop = {signals.SIGINT, signals.SIGTERM}
+    signals.pthread_sigmask(signals.SIG_BLOCK, asked_to_stop)
     with Collector(config, build_api=build_api, console=ConsoleWriter(ConsoleConfig(), sys.stdout)):
-        # a plain wait() would not let the signal handler run on every platform
-        while not stop.wait(3600):
-            pass
+        signals.sigwait(asked_to_stop)
         _LOG.info("stopping")
+        for number in asked_to_stop:
+            signals.signal(number, _exit_at_once)
+        signals.pthread_sigmask(signals.SIG_UNBLOCK, asked_to_stop)
     return 0
+
+
+def _exit_at_once(number: int, _: FrameType | None) -> None:
+    """Asked twice: the user does not want to wait for backends."""
+    os._exit(128 + number)

@@ -58,13 +58,16 @@ def advise(
     limit_up = max(2 * current, current + 4)
     proposed = min(max(proposals.values()), limit_up)
     begin_ns = at_ns - settings.stabilization_ns
+    if not scaling.advice and not scaling.desired:
+        scaling.advice.append((at_ns, current))  # as the HPA does: nothing goes down before it was watched that long
     scaling.advice = [(t, d) for t, d in scaling.advice if t > begin_ns and d > proposed]
     scaling.advice.append((at_ns, proposed))
     stabilized = scaling.advice[0][1]  # sorted by time and falling: the first is the highest
     desired = min(max(stabilized, rules.min_instances), rules.max_instances)
     action = _action(current, desired)
     reason = _reason(leading, usage[leading], targets[leading], current, proposed, stabilized, desired, rules, settings)
-    is_change = (desired, action) != (scaling.desired or current, scaling.action or ScalingAction.MAINTAIN)
+    # that the instances now are what was advised is no new advice
+    is_change = desired != (scaling.desired or current) or action not in (scaling.action, ScalingAction.MAINTAIN)
     scaling.desired, scaling.current, scaling.action = desired, current, action
     scaling.reason, scaling.time_ns = reason, at_ns
     if not is_change:

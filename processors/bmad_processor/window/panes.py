@@ -142,7 +142,11 @@ def _add_tasks(partition: Partition, pane: Pane, instance: str, sample: TaskSamp
     tasks = _tasks(pane, instance, sample.source)
     if sample.source is Source.METRIC:
         known.has_metrics = True
+        _take_back_spans(partition, known)
         tasks.covered_ns += _cover(known, time_ns - sample.covered_ns, time_ns)
+    elif not known.has_metrics:
+        known.span_tasks += sample.count
+        known.span_errors += sample.errors
     if sample.source is Source.METRIC or not known.has_metrics:
         partition.tasks_total += sample.count
         partition.errors_total += sample.errors
@@ -152,6 +156,13 @@ def _add_tasks(partition: Partition, pane: Pane, instance: str, sample: TaskSamp
     )  # fmt: skip
     for exemplar in sample.exemplars:
         _keep_exemplar(pane, exemplar)
+
+
+def _take_back_spans(partition: Partition, instance: Instance) -> None:
+    """Its metrics count what its spans have counted in the totals so far."""
+    partition.tasks_total -= instance.span_tasks
+    partition.errors_total -= instance.span_errors
+    instance.span_tasks = instance.span_errors = 0
 
 
 def _keep_exemplar(pane: Pane, new: Exemplar) -> None:
@@ -210,8 +221,8 @@ def _add_total(
     difference = sample.value if is_reset else sample.value - stream.value
     elapsed_ns = time_ns - stream.time_ns
     stream.start_ns, stream.time_ns, stream.value = sample.start_ns, time_ns, sample.value
-    # a first point is only a reference: the start that SDKs report for observed counters is their first observation, and
-    # a total divided by a few milliseconds would be a rate of thousands
+    # a first point is only a reference: the start that SDKs report for observed counters is their first observation,
+    # and a total divided by a few milliseconds would be a rate of thousands
     if not is_new:
         cell = _cell(pane, sample.metric_type, instance, sample.stream)
         cell.total += difference
@@ -240,8 +251,9 @@ def _add_task_totals(
         count, sum_ns, buckets = sample.count, sample.sum_ns, dict(sample.buckets)
     else:
         count, sum_ns = sample.count - stream.count, max(0, sample.sum_ns - stream.sum_ns)
-        before = stream.buckets
-        buckets = {i: n - before.get(i, 0) for i, n in sample.buckets.items() if n > before.get(i, 0)}
+        buckets = sketch.difference(sample.buckets, stream.buckets)
+        if not buckets and count > 0:  # the sender's buckets contradict its count: all at the mean
+            buckets = {sketch.index_of(sum_ns // count): count}
     stream.start_ns, stream.time_ns, stream.count, stream.sum_ns = sample.start_ns, time_ns, sample.count, sample.sum_ns
     stream.buckets = dict(sample.buckets)
     tasks = _tasks(pane, instance, Source.METRIC)
@@ -249,8 +261,12 @@ def _add_task_totals(
     tasks.covered_ns += _cover(
         known, min(sample.start_ns, time_ns - settings.interval_ns) if is_usable else time_ns, time_ns
     )
-    if not is_usable or count <= 0:
+    if not is_usable:
+        known.span_tasks = known.span_errors = 0  # what the spans counted lies before this point and stays counted
         return
+    if count <= 0:
+        return
+    _take_back_spans(partition, known)
     low, high = _extremes(sample, count, sum_ns, buckets)
     partition.tasks_total += count
     partition.errors_total += count if sample.is_error else 0

@@ -144,8 +144,9 @@ def test_profiles_are_relative_to_the_file_that_names_them(tmp_path: Path) -> No
     base, over = tmp_path / "base.yaml", tmp_path / "over" / "over.yaml"
     base.write_text(
         "receivers: {otlp: {protocols: {grpc: }}}\nprocessors: {agent_performance: {history: {size: 7}}}\n"
-        "exporters: {debug: }\n"
-        "service: {pipelines: {traces: {receivers: [otlp], processors: [agent_performance], exporters: [debug]}}}"
+        "exporters: {debug: }\nextensions: {sqlite: }\n"
+        "service: {extensions: [sqlite],"
+        " pipelines: {traces: {receivers: [otlp], processors: [agent_performance], exporters: [debug]}}}"
     )
     over.write_text("processors: {agent_performance: {profiles: [mine, mine/rnd.yml]}}")
     config = load_config([base, over], {})

@@ -15,7 +15,7 @@ from bmad_processor.fields import Config, split_endpoint
 from bmad_processor.model import Signal
 
 from .complaints import one_of
-from .schema import SIGNALS_OF, Pipeline, ServiceConfig, split_id, type_of
+from .schema import AGENT_PERFORMANCE, SIGNALS_OF, Pipeline, ServiceConfig, split_id, type_of
 from .tree import Node, Path, entries, find, problem, render_path, show
 
 _PIPELINES: Final[Path] = ("service", "pipelines")
@@ -84,6 +84,19 @@ def check_destinations(
                 path = (*_PIPELINES, pipeline_id, "exporters", position)
                 message = f"{show(component)} has nowhere to send {pipeline.signal}"
                 yield problem(root, path, message, f"endpoint or {pipeline.signal}_endpoint in exporters::{component}")
+
+
+def check_store(root: Node, service: ServiceConfig, pipelines: Mapping[str, Pipeline]) -> Iterator[Problem]:
+    """What learns or answers needs the store that remembers."""
+    types = {type_of("extensions", component) for component in service.extensions}
+    if "sqlite" in types:
+        return
+    processors = {p for pipeline in pipelines.values() for p in pipeline.processors}
+    needing = [p for p in sorted(processors) if type_of("processors", p) == AGENT_PERFORMANCE]
+    needing += [component for component in service.extensions if type_of("extensions", component) == "api"]
+    for component in needing:
+        message = f"{show(component)} cannot run without a store"
+        yield problem(root, ("service", "extensions"), message, "sqlite listed here", at_key=True)
 
 
 def check_clashes(root: Node, running: Mapping[str, Mapping[str, Config]]) -> Iterator[Problem]:

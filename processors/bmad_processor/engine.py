@@ -65,6 +65,9 @@ def _partition(state: EngineState, key: PartitionKey, settings: EngineSettings) 
             found = state.partitions.get(name)
         if found is None:
             found = state.partitions[name] = Partition(key, state.now_ns, state.now_ns)
+            # also when nothing of it can be used: it must be forgotten some day
+            next_end = window.closed_until(state, settings) + settings.interval_ns
+            state.due.setdefault(next_end, set()).add(name)
     return name, found
 
 

@@ -155,9 +155,10 @@ class SendingQueue:
             self._bytes = 0
             self._counts["failed_requests"] += len(left)
             self._counts["failed_items_shutdown"] += sum(request.items for request in left)
+            given_up = self._counts["failed_items_shutdown"]
         self._sender.close()
-        if left:
-            _LOG.warning("exporter %s: %d requests were not delivered at shutdown", self._name, len(left))
+        if given_up:
+            _LOG.warning("exporter %s: %d items were not delivered at shutdown", self._name, given_up)
         for request in left:
             self._tell(request, False)
 

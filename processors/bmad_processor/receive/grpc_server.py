@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -46,10 +47,12 @@ _MAX_STREAMS: Final = 100
 _SUCCESS: Final = b""
 """Export*ServiceResponse without partial_success encodes to nothing."""
 
+_CODE_NAMES: Final = {code.value[0]: code.name.lower() for code in grpc.StatusCode}
+
 _Behavior = Callable[[bytes, grpc.ServicerContext], bytes]
 
 
-def _export(signal: Signal, consumer: Consumer, limited: LimitedLog) -> _Behavior:
+def _export(signal: Signal, consumer: Consumer, limited: LimitedLog, refused: Counter[str]) -> _Behavior:
     consume = consumer.consume
 
     def export(body: bytes, context: grpc.ServicerContext) -> bytes:
@@ -57,6 +60,7 @@ def _export(signal: Signal, consumer: Consumer, limited: LimitedLog) -> _Behavio
             accepted = consume(signal, body)
         except Exception as error:  # whatever happens to one request, the server lives on
             told = answer(error)
+            refused[f"refused_{_CODE_NAMES[told.status.code]}"] += 1
             if told.is_ours:
                 limited.error(f"internal error while handling {signal} over gRPC", error)
             context.abort_with_status(rpc_status.to_status(told.status))  # type: ignore[no-untyped-call]
@@ -73,9 +77,10 @@ class _Exports(grpc.GenericRpcHandler):
 
     def __init__(self, consumer: Consumer) -> None:
         limited = LimitedLog(_LOG)
+        self.refused: Counter[str] = Counter()
         self._handlers = {
             path: grpc.unary_unary_rpc_method_handler(  # type: ignore[no-untyped-call]
-                _export(signal, consumer, limited)
+                _export(signal, consumer, limited, self.refused)
             )
             for signal, path in _SERVICES.items()
         }
@@ -90,9 +95,10 @@ class GrpcReceiver:
     def __init__(self, config: GrpcConfig, consumer: Consumer) -> None:
         self._config = config
         self._pool: Final = ThreadPoolExecutor(config.threads, thread_name_prefix="otlp-grpc")
+        self._exports = _Exports(consumer)
         self._server = grpc.server(  # type: ignore[no-untyped-call] # grpcio ships no types
             self._pool,
-            handlers=(_Exports(consumer),),
+            handlers=(self._exports,),
             options=(
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", config.max_recv_msg_size),
@@ -101,6 +107,13 @@ class GrpcReceiver:
         )
         self._port = 0
         self._is_stopped = False
+
+    def counters(self) -> dict[str, int]:
+        """``refused_<code>``: requests answered with that gRPC code by us.
+
+        What grpcio refuses itself (too large, unknown method) never reaches us and is not in here.
+        """
+        return dict(self._exports.refused)
 
     @property
     def endpoint(self) -> str:

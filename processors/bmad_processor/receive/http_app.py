@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -69,7 +70,12 @@ class OtlpApp:
         self._limited = LimitedLog(_LOG)
         self._buffered = 0
         """Bytes of bodies being received or consumed; touched by the loop's thread only."""
+        self._refused: Counter[str] = Counter()
         self._converter = ThreadPoolExecutor(1, thread_name_prefix="otlp-json")
+
+    def counters(self) -> dict[str, int]:
+        """``refused_<HTTP status>``: requests answered with that status."""
+        return dict(self._refused)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -107,6 +113,7 @@ class OtlpApp:
             told = answer(error)
             if told.is_ours:
                 self._limited.error(f"internal error while handling {scope['path'][:100]!r}", error)
+        self._refused[f"refused_{told.http_status}"] += 1
         await _refuse(send, told, content_type)
 
     def _body_for(self, headers: dict[bytes, bytes]) -> Body | None:

@@ -119,7 +119,12 @@ class HttpReceiver:
     """Listens for OTLP/HTTP and hands requests to ``consumer``."""
 
     def __init__(self, config: HttpConfig, consumer: Consumer) -> None:
-        self._server = AsgiServer(build_otlp_app(config, consumer), config.endpoint, name="otlp-http")
+        self._app = build_otlp_app(config, consumer)
+        self._server = AsgiServer(self._app, config.endpoint, name="otlp-http")
+
+    def counters(self) -> dict[str, int]:
+        """``refused_<HTTP status>``: requests answered with that status, whoever refused them."""
+        return self._app.counters()
 
     @property
     def endpoint(self) -> str:

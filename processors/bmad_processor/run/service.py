@@ -77,6 +77,7 @@ class Collector:
         self._stack = ExitStack()
         self._deadline_s = 0.0
         self._exporters: dict[str, Exporter] = {}
+        self._receivers: dict[str, GrpcReceiver | HttpReceiver] = {}
         self._intake: Intake | None = None
         self._host: EngineHost | None = None
         self._announcer: Announcer | None = None
@@ -207,6 +208,7 @@ class Collector:
                 receiver.start()
                 self._stop_later(receiver.stop, _RECEIVER_SHARE_S)
                 self.endpoints[f"{name}/{protocol}"] = receiver.endpoint
+                self._receivers[f"{name}/{protocol}"] = receiver
 
     def status(self) -> dict[str, Any]:
         """What the collector says about itself: the body of ``/api/v1/status``."""
@@ -215,6 +217,7 @@ class Collector:
             "pid": os.getpid(),
             "uptime_s": round(time.time() - self._started_s, 3),
             "endpoints": dict(self.endpoints),
+            "receivers": {name: receiver.counters() for name, receiver in self._receivers.items()},
             "intake": self._intake.counters() if self._intake is not None else {},
             "engine": self._host.counters() if self._host is not None else {},
             "announcer": self._announcer.counters() if self._announcer is not None else {},

@@ -16,7 +16,7 @@ from typing import Final, assert_never
 
 from bmad_processor import sketch
 from bmad_processor.model import Exemplar, Reading, Sample, Source, TaskSample, TaskTotals, Total
-from bmad_processor.settings import EngineSettings
+from bmad_processor.settings import SECOND, EngineSettings
 from bmad_processor.state import Cell, EngineState, Instance, Pane, Partition, Stream, Tasks
 
 OVERFLOW: Final = "otel.overflow"
@@ -184,13 +184,15 @@ def _cover(instance: Instance, start_ns: int, time_ns: int) -> int:
 
 
 def _is_beginning_known(
-    state: EngineState, partition: Partition, instance: str, start_ns: int, settings: EngineSettings
+    state: EngineState, partition: Partition, instance: str, start_ns: int, time_ns: int, settings: EngineSettings
 ) -> bool:
-    """Whether a stream seen for the first time started at zero within our sight, so that its value is a difference."""
-    if start_ns <= 0:
-        return False
+    """Whether a stream seen for the first time was zero within our sight, so that its value is a difference."""
     known = partition.instances[instance]
-    return start_ns >= min(known.first_seen_ns, state.now_ns - settings.window_ns)
+    # the instance reported before, without this stream: senders that give all streams the start of the process
+    # report a new kind of error like this
+    if 0 < known.counted_until_ns <= time_ns - SECOND:
+        return True
+    return start_ns > 0 and start_ns >= min(known.first_seen_ns, state.now_ns - settings.window_ns)
 
 
 def _stream(
@@ -247,7 +249,7 @@ def _add_task_totals(
     is_reset = not is_new and (sample.start_ns != stream.start_ns or sample.count < stream.count)
     is_usable = True
     if is_new or is_reset:
-        is_usable = is_reset or _is_beginning_known(state, partition, instance, sample.start_ns, settings)
+        is_usable = is_reset or _is_beginning_known(state, partition, instance, sample.start_ns, time_ns, settings)
         count, sum_ns, buckets = sample.count, sample.sum_ns, dict(sample.buckets)
     else:
         count, sum_ns = sample.count - stream.count, max(0, sample.sum_ns - stream.sum_ns)

@@ -117,7 +117,7 @@ def _judge(partition: Partition, end_ns: int, settings: EngineSettings, outputs:
         if name not in judged:
             _advance(partition, name, None, None, exemplars, end_ns, profile, settings, outputs)
     if profile.auto_scaling_enabled and partition.key.kind == "agent":
-        _scale(partition, measured, end_ns, profile, settings, outputs)
+        _scale(partition, panes, measured, end_ns, profile, settings, outputs)
     # an instance is remembered a good while longer than it counts, so that its running totals stay differences
     window.forget_gone(partition, end_ns - max(settings.no_data_after_ns, 2 * settings.instance_timeout_ns))
 
@@ -184,6 +184,7 @@ def _advance(
 
 def _scale(
     partition: Partition,
+    panes: list[Pane],
     measured: dict[str, Measured],
     end_ns: int,
     profile: Profile,
@@ -196,10 +197,21 @@ def _scale(
         name: measured[name].value for name in (CPU_USAGE, MEMORY_USAGE) if name in measured and measured[name].is_fresh
     }
     hint = scale.advise(
-        partition.key, partition.scaling, usage, current=current, rules=profile.scaling, at_ns=end_ns, settings=settings
-    )
+        partition.key, partition.scaling, usage, current=current, rules=profile.scaling, at_ns=end_ns,
+        settings=settings, reporting=_reporting(panes, usage) if len(partition.instances) > 1 else None,
+    )  # fmt: skip
     if hint is not None:
         outputs.hints.append(hint)
+
+
+def _reporting(panes: list[Pane], names: Iterable[str]) -> dict[str, int]:
+    """How many instances each of these metric types rests on."""
+    seen: dict[str, set[str]] = {name: set() for name in names}
+    for pane in panes:
+        for name, instance, _ in pane.cells:
+            if name in seen:
+                seen[name].add(instance)
+    return {name: len(instances) for name, instances in seen.items()}
 
 
 def _next_end(partition: Partition, end_ns: int, settings: EngineSettings) -> int:

@@ -26,6 +26,10 @@ _MAX_LENGTH: Final = 1024
 """A longer tail holds a prompt, an event or a stack trace; nothing is learned from it."""
 
 
+SingleCut = tuple[int, dict[bytes, tuple[bytes, TaskMeaning | None]]]
+"""Where the varying value begins; by what stands before it: what stands behind it, and the meaning."""
+
+
 class _Shape:
     """Tails of one structure."""
 
@@ -61,10 +65,10 @@ class Tails:
         self._wanted = wanted
         self._understand = understand
         self._shapes: dict[int, list[_Shape]] = {}
-        self.single_cuts: dict[int, tuple[int, int, dict[bytes, TaskMeaning | None]]] = {}
-        """For lengths with one structure and one varying value: its place, and meanings by the tail without it.
+        self.single_cuts: dict[int, SingleCut] = {}
+        """For lengths with one structure and one varying value.
 
-        The common case, laid open so that the span loop does it without a call.
+        The common case, laid open so that the span loop does it without a call and without hashing the whole tail.
         """
         self._walked: dict[bytes, TaskMeaning | None] = {}
         self._remembered = 0
@@ -73,9 +77,12 @@ class Tails:
     def of(self, tail: bytes) -> TaskMeaning | None:
         """The meaning of a tail, None when it is of no task."""
         for shape in self._shapes.get(len(tail), ()):
-            meaning = shape.meanings.get(shape.key(tail), _UNKNOWN)
-            if meaning is not _UNKNOWN:
-                return meaning  # type: ignore[return-value]  # the sentinel is the only other type
+            try:
+                meaning = shape.meanings[shape.key(tail)]
+            except KeyError:
+                continue
+            self._lay_open(tail, shape, meaning)
+            return meaning
         return self._learn(tail)
 
     def _learn(self, tail: bytes) -> TaskMeaning | None:
@@ -98,7 +105,7 @@ class Tails:
                 shape.meanings.clear()
             self._remembered += 1
             shape.meanings[shape.key(tail)] = meaning
-            self._lay_open(len(tail), shape)
+            self._lay_open(tail, shape, meaning)
         return meaning
 
     def _forget(self) -> None:
@@ -106,12 +113,16 @@ class Tails:
         self.single_cuts.clear()
         self._remembered = 0
 
-    def _lay_open(self, length: int, shape: _Shape) -> None:
-        if len(self._shapes[length]) == 1 and len(shape.cuts) == 1:
-            ((a, b),) = shape.cuts
-            self.single_cuts[length] = (a, b, shape.meanings)
-        else:
+    def _lay_open(self, tail: bytes, shape: _Shape, meaning: TaskMeaning | None) -> None:
+        length = len(tail)
+        if len(self._shapes[length]) != 1 or len(shape.cuts) != 1:
             self.single_cuts.pop(length, None)
+            return
+        ((begin, end),) = shape.cuts
+        known = self.single_cuts.get(length)
+        if known is None or known[0] != begin or len(known[1]) >= _MEANINGS_PER_SHAPE:
+            known = self.single_cuts[length] = (begin, {})
+        known[1][tail[:begin]] = (tail[end:], meaning)
 
     def _shape(self, tail: bytes, values: _Ranges) -> _Shape:
         if len(self._shapes) >= _LENGTHS:
@@ -124,9 +135,6 @@ class Tails:
             del shapes[0]
         shapes.append(_Shape(tail, values))
         return shapes[-1]
-
-
-_UNKNOWN: Final = object()
 
 
 def walk(tail: bytes, wanted: frozenset[bytes]) -> tuple[bytes, _Ranges]:

@@ -2,7 +2,8 @@
 
 ``ceil(current * value / target)`` per metric, the highest wins, nothing within the tolerance, up at most
 ``max(2 * current, current + 4)`` at a time, down only to the highest advice of the stabilization window. Missing data
-holds the last advice. Source: Kubernetes documentation, "Horizontal Pod Autoscaling", algorithm details.
+holds the last advice; an instance without data counts as idle before anything goes up. Source: Kubernetes documentation,
+"Horizontal Pod Autoscaling", algorithm details.
 """
 
 from __future__ import annotations
@@ -22,13 +23,22 @@ def targets_of(rules: ScalingRules) -> dict[str, float]:
     return {name: target for name, target in targets.items() if target}
 
 
-def propose(current: int, value: float, target: float, *, tolerance_ratio: float) -> int:
-    """Instances that would bring ``value`` to ``target``."""
+def propose(
+    current: int, value: float, target: float, *, tolerance_ratio: float, reporting: int | None = None
+) -> int:  # fmt: skip
+    """Instances that would bring ``value``, the mean of the ``reporting`` ones (all by default), to ``target``.
+
+    Instances that do not report, such as just started ones, count as idle before anything goes up; going down waits for
+    the stabilization window anyway.
+    """
     ratio = value / target
     if abs(ratio - 1.0) <= tolerance_ratio:
         return current
+    is_up = ratio > 1.0
+    counted = min(reporting, current) if is_up and reporting is not None else current
     # the product is rounded so that 2 * 0.75 / 0.75 is 2 and not 3
-    return ceil(round(current * ratio, 9))
+    needed = ceil(round(counted * ratio, 9))
+    return max(needed, current) if is_up else needed
 
 
 def advise(
@@ -40,15 +50,22 @@ def advise(
     rules: ScalingRules,
     at_ns: int,
     settings: EngineSettings,
+    reporting: Mapping[str, int] | None = None,
 ) -> ScalingHint | None:
-    """One pane end. ``usage`` has the metric types that have data; empty holds.
+    """One pane end. ``usage`` has the metric types that have data, ``reporting`` how many instances have; empty holds.
 
     Changes ``scaling`` in place and returns the hint when its advice changed, else None. The first advice is a change
     only when it differs from ``current``.
     """
     targets = targets_of(rules)
     proposals = {
-        name: propose(current, usage[name], target, tolerance_ratio=settings.tolerance_ratio)
+        name: propose(
+            current,
+            usage[name],
+            target,
+            tolerance_ratio=settings.tolerance_ratio,
+            reporting=None if reporting is None else reporting[name],
+        )
         for name, target in targets.items()
         if name in usage
     }

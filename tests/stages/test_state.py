@@ -1,0 +1,130 @@
+"""A partition survives being written down; what is not a partition is refused."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bmad_processor import engine
+from bmad_processor.model import Batch, Exemplar, Level, PartitionKey, Reason
+from bmad_processor.state import (
+    STATE_VERSION,
+    Baseline,
+    Cell,
+    Condition,
+    EngineState,
+    Instance,
+    Latest,
+    Pane,
+    Partition,
+    Scaling,
+    Stream,
+    Tasks,
+    dump_partition,
+    load_partition,
+)
+from tests.laws.strategies import SETTINGS, streams
+
+texts = st.text(st.characters(codec="utf-8"), max_size=8)
+ns = st.integers(0, 2**52)
+spans_ns = st.integers(0, 2**50)
+"""Durations are written in seconds: exact up to 13 days, beyond any task and window."""
+counts = st.integers(0, 2**63)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+levels = st.none() | st.sampled_from(Level)
+buckets = st.dictionaries(st.integers(-500, 600), st.integers(1, 2**40), max_size=3)
+exemplars = st.builds(Exemplar, texts, spans_ns, texts, texts)
+reasons = st.builds(
+    Reason,
+    rule=texts, value=numbers, threshold=st.none() | numbers, n=counts, window_ns=spans_ns,
+    baseline=st.none() | numbers,
+    score=st.none() | numbers, exemplars=st.lists(exemplars, max_size=2).map(tuple), note=texts,
+)  # fmt: skip
+panes = st.builds(
+    Pane,
+    ns,
+    st.dictionaries(st.tuples(texts, texts), st.builds(Tasks, counts, counts, counts, ns, ns, ns, buckets), max_size=2),
+    st.dictionaries(st.tuples(texts, texts, texts), st.builds(Cell, numbers, numbers, counts), max_size=2),
+    st.lists(exemplars, max_size=2),
+)
+partitions = st.builds(
+    Partition,
+    key=st.builds(PartitionKey, st.sampled_from(["agent", "host"]), texts, texts),
+    first_seen_ns=ns,
+    last_seen_ns=ns,
+    panes=st.lists(panes, max_size=2),
+    instances=st.dictionaries(texts, st.builds(Instance, ns, ns, st.booleans(), ns, counts, counts), max_size=2),
+    streams=st.dictionaries(
+        st.tuples(texts, texts, texts), st.builds(Stream, ns, ns, numbers, counts, counts, buckets), max_size=2
+    ),
+    baselines=st.dictionaries(texts, st.builds(Baseline, counts, numbers, numbers), max_size=2),
+    conditions=st.dictionaries(
+        texts,
+        st.builds(Condition, texts, levels, ns, levels, ns, ns, numbers, numbers, st.none() | reasons),
+        max_size=2,
+    ),
+    latest=st.dictionaries(texts, st.builds(Latest, numbers, counts, ns, levels, st.none() | numbers), max_size=2),
+    scaling=st.builds(
+        Scaling, st.lists(st.tuples(ns, st.integers(1, 99)), max_size=3), counts, counts, texts, texts, ns
+    ),
+    tasks_total=counts,
+    errors_total=counts,
+)
+
+
+@given(partitions)
+@settings(max_examples=150, deadline=None)
+def test_round_trip(partition: Partition) -> None:
+    assert load_partition(dump_partition(partition)) == partition
+
+
+@given(streams(goes_back=True))
+@settings(max_examples=40, deadline=None)
+def test_round_trip_of_what_the_engine_makes(batches: list[Batch]) -> None:
+    state = EngineState()
+    for batch in batches:
+        engine.step(state, batch, SETTINGS)
+    for partition in state.partitions.values():
+        assert load_partition(dump_partition(partition)) == partition
+
+
+def dumped() -> str:
+    return dump_partition(Partition(PartitionKey("agent", "", "A"), 1, 2))
+
+
+@pytest.mark.parametrize("version", [0, STATE_VERSION + 1, None, "1"])
+def test_another_version_is_refused(version: object) -> None:
+    data = json.loads(dumped()) | {"v": version}
+    with pytest.raises(ValueError, match=f"this program reads {STATE_VERSION}"):
+        load_partition(json.dumps(data))
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "7", "{}", '{"v":1}', dumped()[:-5], "[" * 100_000, "\ud800"])
+def test_damaged_text_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"damaged|state version|surrogates"):
+        load_partition(text)
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(partitions, st.data())
+@settings(max_examples=200, deadline=None)
+def test_damage_raises_nothing_but_valueerror(partition: Partition, data: st.DataObject) -> None:
+    document = json.loads(dump_partition(partition))
+    where = document
+    key: object = data.draw(st.sampled_from(sorted(document)))
+    while isinstance(where[key], dict | list) and where[key] and data.draw(st.booleans()):
+        where = where[key]
+        key = data.draw(st.sampled_from(sorted(where) if isinstance(where, dict) else range(len(where))))
+    where[key] = data.draw(_json)
+    with suppress(ValueError):
+        load_partition(json.dumps(document))

@@ -22,13 +22,18 @@ from .window import OVERFLOW
 def step(state: EngineState, batch: Batch, settings: EngineSettings) -> Step:
     """Moves ``state`` on, in place, by one batch; an empty batch is a tick.
 
-    ``state.counters`` counts what was not used (see `window`) and ``clock_went_back`` for batches older than the last.
+    ``state.counters`` counts what was not used (see `window`), ``clock_went_back`` for batches older than the last, and
+    ``clock_set_back`` for steps so large that everything remembered moved with the clock.
     """
-    if batch.time_ns < state.now_ns:
-        state.count("clock_went_back")
-    state.now_ns = max(state.now_ns, batch.time_ns)
     outputs = Outputs()
     changed: set[str] = set()
+    if window.is_set_back(state, batch.time_ns, settings):
+        state.count("clock_set_back")
+        window.set_back(state, batch.time_ns, settings)
+        changed |= state.partitions.keys()
+    elif batch.time_ns < state.now_ns:
+        state.count("clock_went_back")
+    state.now_ns = max(state.now_ns, batch.time_ns)
     removed: set[str] = set()
     _close_due(state, settings, outputs, changed, removed)
     for sample in batch.samples:

@@ -83,6 +83,9 @@ class EngineSettings:
     future_ns: int = 5 * SECOND
     """Event times further ahead of the arrival time than this are not believed and count as the arrival time."""
 
+    clock_step_ns: int = 60 * SECOND
+    """An arrival this much older than the latest means that the clock was set back; a smaller step is waited for."""
+
     smoothing: float = 0.1
     """EWMA factor of baselines."""
     warmup: int = 10

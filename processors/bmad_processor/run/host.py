@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from bmad_processor import engine
+from bmad_processor import engine, window
 from bmad_processor.errors import StoreError
 from bmad_processor.model import Batch, Sample, Step
 from bmad_processor.settings import EngineSettings
@@ -108,7 +108,8 @@ class EngineHost:
                     self._wake.wait(wait_s)
                 is_stopping = self._is_stopping
                 now_ns = self._clock()
-                if self._wake_at_ns is not None and now_ns >= self._wake_at_ns:
+                is_awaited = self._wake_at_ns is not None and now_ns >= self._wake_at_ns
+                if is_awaited or window.is_set_back(self._state, now_ns, self.settings):
                     self._step(Batch(now_ns))
                 is_due = self._is_urgent or is_stopping or time.monotonic() >= next_commit_s
                 pending = self._committer.take(self._state) if is_due else None

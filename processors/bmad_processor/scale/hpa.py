@@ -2,8 +2,8 @@
 
 ``ceil(current * value / target)`` per metric, the highest wins, nothing within the tolerance, up at most
 ``max(2 * current, current + 4)`` at a time, down only to the highest advice of the stabilization window. Missing data
-holds the last advice; an instance without data counts as idle before anything goes up. Source: Kubernetes documentation,
-"Horizontal Pod Autoscaling", algorithm details.
+holds the last advice; an instance without data counts as idle before anything goes up. Source: Kubernetes
+documentation, "Horizontal Pod Autoscaling", algorithm details.
 """
 
 from __future__ import annotations

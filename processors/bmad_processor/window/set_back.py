@@ -1,9 +1,9 @@
 """A clock that was set back: what is remembered moves with it.
 
-Small steps back are waited for (the watermark holds). After a large one, an hour of clock correction say, waiting would
-mean that everything that comes is late for an hour; so every remembered time is moved back by the same amount, as if the
-clock had been right all along. Two things stay: the start that a sender claims for a stream, which must stay equal to
-what it sends, and the start of an alert, which is part of its id.
+Small steps back are waited for (the watermark holds). After a large one, an hour of clock correction say, waiting
+would mean that everything that comes is late for an hour; so every remembered time is moved back by the same amount, as
+if the clock had been right all along. Two things stay: the start that a sender claims for a stream, which must stay
+equal to what it sends, and the start of an alert, which is part of its id.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The way of one request: decode, ask for room, step the engine, pass on, acknowledge."""
+"""The way of one request: decode, ask for room, pass on, step the engine, acknowledge."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
 from bmad_processor.decode import Decoded, Decoder
 from bmad_processor.emit.request import Exporter, ExportRequest
@@ -57,8 +57,8 @@ class Pipeline:
     """The consumer of one receiver. Thread-safe.
 
     Counters: ``accepted_<signal>`` items taken; ``rejected_<signal>`` answered as partial success;
-    ``refused_requests_full`` and ``refused_requests_malformed``; ``dropped_queue_full`` acknowledged items one exporter
-    could not take; ``unused_<reason>`` items that were forwarded but say nothing to the engine.
+    ``refused_requests_full`` and ``refused_requests_malformed``; ``unused_<reason>`` items that were forwarded but say
+    nothing to the engine.
     """
 
     def __init__(self, routes: Mapping[Signal, Route], intake: Intake, *, clock: Callable[[], int]) -> None:
@@ -81,23 +81,32 @@ class Pipeline:
         if not decoded.items:
             intake.count(f"rejected_{signal}", decoded.rejected)
             return accepted  # an empty envelope is a success and not worth forwarding
-        size = len(decoded.forward)
-        for exporter in route.exporters:
-            if not exporter.has_room(size):
-                intake.count("refused_requests_full", 1)
-                raise Overloaded(f"the queue of exporter {exporter.name} is full", retry_after_s=_RETRY_AFTER_S)
+        self._forward(route, ExportRequest(signal, decoded.forward, decoded.items))
         if route.uses_engine and intake.host is not None and decoded.samples:
             intake.host.take(self._clock(), decoded.samples)
-        request = ExportRequest(signal, decoded.forward, decoded.items)
-        for exporter in route.exporters:
-            if not exporter.offer(request):
-                # filled up by another thread since it was asked: the acknowledged copy for this exporter is lost
-                intake.count("dropped_queue_full", decoded.items)
         intake.count(f"accepted_{signal}", decoded.items)
         intake.count(f"rejected_{signal}", decoded.rejected)
         for reason, n in decoded.dropped.items():
             intake.count(f"unused_{reason}", n)
         return accepted
+
+    def _forward(self, route: Route, request: ExportRequest) -> None:
+        """Into every exporter's queue, or Overloaded.
+
+        All are asked for room first, so that a refusal leaves nothing half-passed-on. Should a queue fill up between,
+        the request is refused all the same: sent again, another exporter may get it twice, but none loses it.
+        """
+        size = len(request.body)
+        for exporter in route.exporters:
+            if not exporter.has_room(size):
+                self._refuse(exporter)
+        for exporter in route.exporters:
+            if not exporter.offer(request):
+                self._refuse(exporter)
+
+    def _refuse(self, exporter: Exporter) -> NoReturn:
+        self._intake.count("refused_requests_full", 1)
+        raise Overloaded(f"the queue of exporter {exporter.name} is full", retry_after_s=_RETRY_AFTER_S)
 
 
 _ALL: Final = Accepted()

@@ -84,6 +84,14 @@ def metric_type(name: str) -> MetricType:
     return METRIC_TYPES[name]
 
 
+def render_seconds(value: float) -> str:
+    """A duration as a person reads it: ``3.40s``, ``720ms``, ``3.4ms``."""
+    if abs(value) >= 1 or value == 0:
+        return f"{value:.2f}s"
+    milliseconds = value * 1000
+    return f"{milliseconds:.0f}ms" if abs(milliseconds) >= 10 else f"{milliseconds:.1f}ms"
+
+
 def render(name: str, value: float) -> str:
     """``value`` of ``name`` with its unit, as a person reads it: ``75.2%``, ``3.40s``, ``12.0 tasks/second``."""
     row = metric_type(name)
@@ -92,7 +100,7 @@ def render(name: str, value: float) -> str:
         case "%":
             return f"{shown:.1f}%"
         case "seconds":
-            return f"{shown:.2f}s"
+            return render_seconds(shown)
         case "count":
             return f"{shown:.0f}"
         case "":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 import unicodedata
 
+from bmad_processor.metric_types import render_seconds
+
 
 def safe(value: object) -> str:
     """``value`` as text on one line without control and format characters: telemetry must not drive the terminal."""
@@ -27,7 +29,7 @@ def amount(value: float | None, unit: str) -> str:
         case "%":
             return f"{value:.1f}%"
         case "seconds":
-            return f"{value:.2f}s"
+            return render_seconds(value)
         case "count":
             return f"{value:.0f}"
         case "tasks/second":
@@ -47,6 +49,11 @@ def age(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f}{unit}"
     return f"{max(seconds, 0):.0f}s"
+
+
+def plural(n: int, noun: str) -> str:
+    """``1 instance``, ``2 instances``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def moment(timestamp: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .output import Output
-from .text import age, amount, moment
+from .text import age, amount, moment, plural
 
 
 def show_system(out: Output, data: Mapping[str, Any]) -> None:
@@ -81,8 +81,8 @@ def show_agent(out: Output, data: Mapping[str, Any]) -> None:
     switches = [
         "monitoring " + ("on" if data["monitoring_enabled"] else "off"),
         "scaling hints " + ("on" if data["auto_scaling_enabled"] else "off"),
-        f"{data['instances']['count']} instances",
-        f"{data['tasks_total']} tasks ({data['errors_total']} failed)",
+        plural(data["instances"]["count"], "instance"),
+        f"{plural(data['tasks_total'], 'task')} ({data['errors_total']} failed)",
         f"seen {age(data['age_s'])} ago",
     ]
     out.line(", ".join(switches))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -52,6 +53,7 @@ class DataEngineer:
     def __init__(self, _surroundings: Surroundings) -> None:
         # Made on the main thread, used on the agent's own and on no other.
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(self, self._database.close)
         self._database.executescript(_SCHEMA)
         self._random = random.Random(7)  # the same orders in every run
         regions = itertools.cycle(("north", "east", "south", "west"))

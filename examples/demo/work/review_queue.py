@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ class ReviewQueue:
         self._database = sqlite3.connect(
             workspace / "reviews.sqlite", timeout=10, isolation_level=None, check_same_thread=False
         )
+        weakref.finalize(self, self._database.close)
         # The queue lives as long as the run: nothing in it is worth waiting for a disk.
         self._database.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"

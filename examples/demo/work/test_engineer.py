@@ -17,7 +17,7 @@ from bmad_otel import track_task
 from . import corpus
 from .agent import Surroundings, Task
 
-WITH_EXAMPLES: Final = ("collections", "decimal", "difflib", "enum", "fractions", "http.cookies", "json", "statistics")
+WITH_EXAMPLES: Final = ("collections", "difflib", "enum", "fractions", "http.cookies", "json", "statistics")
 """Modules of the standard library whose docstrings have examples that run in milliseconds."""
 
 

@@ -57,7 +57,7 @@ class ReadModel:
             partition, others = _find(store, name, namespace)
             if partition is None:
                 return None
-            alerts = store.alerts(partition_key=str(partition.key), limit=100)
+            alerts = self._aged(store.alerts(partition_key=str(partition.key), limit=100))
             summary = agent_summary(partition, store.settings(), alerts, self._now_ns())
             is_host = partition.key.kind == "host"
             return summary | {"also_in": sorted(key.name if is_host else key.namespace for key in others)}
@@ -80,7 +80,15 @@ class ReadModel:
         """Alert episodes, firing ones first, then the newest. ``status`` is ``firing`` or ``resolved``."""
         with self._reader.snapshot() as store:
             name = None if agent is None else canonical(agent)
-            return store.alerts(agent_name=name, level=level, status=status, limit=limit)
+            return self._aged(store.alerts(agent_name=name, level=level, status=status, limit=limit))
+
+    def _aged(self, alerts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """A firing alert has lasted until now, whenever it was last written."""
+        now_ns = self._now_ns()
+        return [
+            alert | {"duration_s": max(0, now_ns - alert["started_ns"]) / 1e9} if alert["status"] == "firing" else alert
+            for alert in alerts
+        ]
 
     def knows(self, name: str) -> bool:
         """Whether there is an agent of this name, or at least an alert of it."""

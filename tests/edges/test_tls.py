@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import http.server
-import shutil
 import ssl
-import subprocess
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+import trustme
 
 from bmad_processor.emit import OtlpGrpcConfig, OtlpHttpConfig, Transient
 from bmad_processor.emit.otlp_grpc import GrpcSender
@@ -20,25 +20,31 @@ from bmad_processor.emit.otlp_http import HttpSender
 from .peers import grpc_backend
 from .test_otlp_exporters import REQUEST, outcome
 
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
+
+@dataclass(frozen=True)
+class Tls:
+    """A server's certificate and key, and the authority that signed it."""
+
+    authority: Path
+    certificate: Path
+    key: Path
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Certificate and key of 127.0.0.1, self-signed."""
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    """An authority of our own and a certificate of 127.0.0.1."""
     folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return cert, key
+    made = Tls(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(made.authority)
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(made.key)
+    made.certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    return made
 
 
-def test_grpc(certificate: tuple[Path, Path]) -> None:
-    cert, key = certificate
-    credentials = grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())])
+def test_grpc(tls: Tls) -> None:
+    credentials = grpc.ssl_server_credentials([(tls.key.read_bytes(), tls.certificate.read_bytes())])
     got: list[bytes] = []
 
     def answer(body: bytes, context: Any) -> bytes:
@@ -46,14 +52,12 @@ def test_grpc(certificate: tuple[Path, Path]) -> None:
         return b""
 
     with grpc_backend(answer, credentials) as endpoint:
-        assert outcome(GrpcSender(OtlpGrpcConfig(endpoint=endpoint, tls={"ca_file": str(cert)}))) == 0
+        assert outcome(GrpcSender(OtlpGrpcConfig(endpoint=endpoint, tls={"ca_file": str(tls.authority)}))) == 0
         assert isinstance(outcome(GrpcSender(OtlpGrpcConfig(endpoint=endpoint, timeout="2s"))), Transient)
     assert got == [REQUEST.body]
 
 
-def test_http(certificate: tuple[Path, Path]) -> None:
-    cert, key = certificate
-
+def test_http(tls: Tls) -> None:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
@@ -70,10 +74,10 @@ def test_http(certificate: tuple[Path, Path]) -> None:
 
     with Quiet(("127.0.0.1", 0), Handler) as server:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(cert, key)
+        context.load_cert_chain(tls.certificate, tls.key)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         url = f"https://127.0.0.1:{server.server_port}"
-        assert outcome(HttpSender(OtlpHttpConfig(endpoint=url, tls={"ca_file": str(cert)}))) == 0
+        assert outcome(HttpSender(OtlpHttpConfig(endpoint=url, tls={"ca_file": str(tls.authority)}))) == 0
         assert isinstance(outcome(HttpSender(OtlpHttpConfig(endpoint=url))), Transient)
         server.shutdown()

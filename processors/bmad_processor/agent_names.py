@@ -58,6 +58,11 @@ def clean(name: str) -> str:
     return f"{safe[: MAX_NAME_LENGTH - 13]}~{digest}"
 
 
+def is_cleaned(name: str) -> bool:
+    """Whether ``name`` looks like what `clean` made of another name: for counting, not for deciding."""
+    return "\N{REPLACEMENT CHARACTER}" in name or (len(name) == MAX_NAME_LENGTH and name[-13] == "~")
+
+
 def canonical(name: str) -> str:
     """The canonical name of a BMAD agent under any of its spellings; any other name, made safe."""
     stripped = name.strip()

@@ -194,6 +194,7 @@ def test_names(live: Live) -> None:
     assert {"Good", "slash/in/name", "bytes"} < names, "a task without an agent belongs to its service"
     assert max(map(len, names)) == 128
     assert all(name.isprintable() for name in names)
+    assert live.api.intake()["cleaned_agent_names"] == 2
     assert live.api.get("/api/v1/agents/slash/in/name")["tasks_total"] == 2
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from bmad_processor.agent_names import is_cleaned
 from bmad_processor.decode import Decoded, Decoder
 from bmad_processor.emit.request import Exporter, ExportRequest
 from bmad_processor.errors import Overloaded, Unserved
@@ -58,7 +59,7 @@ class Pipeline:
 
     Counters: ``accepted_<signal>`` items taken; ``rejected_<signal>`` answered as partial success;
     ``refused_requests_full`` and ``refused_requests_malformed``; ``unused_<reason>`` items that were forwarded but say
-    nothing to the engine.
+    nothing to the engine; ``cleaned_agent_names`` samples whose agent's name was too long or not printable.
     """
 
     def __init__(self, routes: Mapping[Signal, Route], intake: Intake, *, clock: Callable[[], int]) -> None:
@@ -86,6 +87,7 @@ class Pipeline:
             intake.host.take(self._clock(), decoded.samples)
         intake.count(f"accepted_{signal}", decoded.items)
         intake.count(f"rejected_{signal}", decoded.rejected)
+        intake.count("cleaned_agent_names", sum([is_cleaned(sample.key.name) for sample in decoded.samples]))
         for reason, n in decoded.dropped.items():
             intake.count(f"unused_{reason}", n)
         return accepted

@@ -14,7 +14,7 @@ from typing import Final
 
 from bmad_processor import engine, window
 from bmad_processor.errors import StoreError
-from bmad_processor.model import Batch, Sample, Step
+from bmad_processor.model import Batch, Sample
 from bmad_processor.settings import EngineSettings
 from bmad_processor.state import EngineState, load_partition
 from bmad_processor.store import Store
@@ -29,7 +29,7 @@ _COMMIT_SHARE: Final = 10
 
 
 class EngineHost:
-    """Owns one engine. ``clock`` gives nanoseconds since the epoch, ``monotonic`` seconds for waiting."""
+    """Owns one engine. ``clock`` gives nanoseconds since the epoch; ``on_step`` is told the commit steps by name."""
 
     def __init__(
         self,
@@ -66,6 +66,8 @@ class EngineHost:
             self._announcer.announce(loaded.unsent, ())
         if partitions:
             _LOG.info("continuing with %d agents and hosts", len(partitions))
+            with self._lock:
+                self._step(Batch(self._clock()))  # what became due in the meantime, and when to wake next
         self._thread.start()
 
     def take(self, now_ns: int, samples: tuple[Sample, ...]) -> None:
@@ -74,17 +76,16 @@ class EngineHost:
             self._step(Batch(now_ns, samples))
 
     def _step(self, batch: Batch) -> None:
+        """Called with the lock held."""
         step = engine.step(self._state, batch, self.settings)
         self._committer.collect(step)
-        if self._needs_earlier_wake(step):
+        has_news = bool(step.outputs.events or step.outputs.hints)
+        wake_at_ns = step.wake_at_ns
+        is_earlier = wake_at_ns is not None and (self._wake_at_ns is None or wake_at_ns < self._wake_at_ns)
+        self._is_urgent |= has_news
+        self._wake_at_ns = wake_at_ns
+        if has_news or is_earlier:
             self._wake.notify()
-        self._wake_at_ns = step.wake_at_ns
-
-    def _needs_earlier_wake(self, step: Step) -> bool:
-        if step.outputs.events or step.outputs.hints:
-            self._is_urgent = True
-            return True
-        return step.wake_at_ns is not None and (self._wake_at_ns is None or step.wake_at_ns < self._wake_at_ns)
 
     def counters(self) -> dict[str, int]:
         """What the engine did not use, by reason, and its size."""
@@ -115,16 +116,17 @@ class EngineHost:
                 pending = self._committer.take(self._state) if is_due else None
                 self._is_urgent = self._is_urgent and not is_due
                 gauges = self._announcer.gauges(self._state, self.settings) if is_due else ()
+            began_s = time.monotonic()
             if pending is not None:
-                began_s = time.monotonic()
                 try:
                     self._committer.commit(pending)
                 except StoreError as error:
                     # kept in memory and written with the next commit; the database may be back by then
                     _LOG.error("could not commit, will try again: %s", error)
                     self._committer.give_back(pending)
-                took_s = time.monotonic() - began_s
-                next_commit_s = time.monotonic() + max(self._interval_s, _COMMIT_SHARE * took_s)
+            if is_due:
+                ended_s = time.monotonic()
+                next_commit_s = ended_s + max(self._interval_s, _COMMIT_SHARE * (ended_s - began_s))
             self._announcer.send_gauges(gauges)
             self._announcer.retry()
             if is_stopping:

@@ -128,8 +128,8 @@ def start(*arguments: str) -> tuple[subprocess.Popen[str], int]:
 
 
 def cpu_seconds(process: subprocess.Popen[str]) -> float:
-    times = psutil.Process(process.pid).cpu_times()
-    return times.user + times.system
+    """CPU time of the whole process, from its own clock in the kernel: nanoseconds instead of the 10 ms of /proc."""
+    return time.clock_gettime((~process.pid << 3) | 2)  # what clock_getcpuclockid(3) gives on Linux
 
 
 def send(port: int, bodies: list[bytes]) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from bmad_processor.model import Outputs, Step
 from bmad_processor.state import EngineState, dump_partition
@@ -30,6 +31,10 @@ class Pending:
     changed: frozenset[str]
 
 
+_MAX_HISTORY: Final = 10_000
+"""Points of history kept while the store cannot be written; alerts, events and hints are few and all kept."""
+
+
 def _nothing(_: str) -> None:
     pass
 
@@ -44,6 +49,8 @@ class Committer:
         self._changed: set[str] = set()
         self._removed: set[str] = set()
         self._outputs = Outputs()
+        self.n_dropped_history = 0
+        """Points of history given up because the store could not be written for long."""
 
     def collect(self, step: Step) -> None:
         """After 1: remembers what has to be written."""
@@ -98,3 +105,7 @@ class Committer:
         self._outputs.alerts += newer.alerts
         self._outputs.hints += newer.hints
         self._outputs.history += newer.history
+        excess = len(self._outputs.history) - _MAX_HISTORY
+        if excess > 0:
+            del self._outputs.history[:excess]
+            self.n_dropped_history += excess

@@ -90,7 +90,11 @@ class EngineHost:
     def counters(self) -> dict[str, int]:
         """What the engine did not use, by reason, and its size."""
         with self._lock:
-            return {**self._state.counters, "partitions": len(self._state.partitions)}
+            return {
+                **self._state.counters,
+                "partitions": len(self._state.partitions),
+                "dropped_history_points": self._committer.n_dropped_history,
+            }
 
     def stop(self) -> None:
         """Ends the thread after a last commit. Safe to call twice, and when `start` failed."""
@@ -123,7 +127,8 @@ class EngineHost:
                 except StoreError as error:
                     # kept in memory and written with the next commit; the database may be back by then
                     _LOG.error("could not commit, will try again: %s", error)
-                    self._committer.give_back(pending)
+                    with self._lock:
+                        self._committer.give_back(pending)
             if is_due:
                 ended_s = time.monotonic()
                 next_commit_s = ended_s + max(self._interval_s, _COMMIT_SHARE * (ended_s - began_s))

@@ -49,9 +49,9 @@ class Intake:
                 self._counters[name] = self._counters.get(name, 0) + n
 
     def counters(self) -> dict[str, int]:
-        """A copy."""
+        """A copy, in order of names."""
         with self._lock:
-            return dict(self._counters)
+            return dict(sorted(self._counters.items()))
 
 
 class Pipeline:

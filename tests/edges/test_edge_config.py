@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bmad_processor.emit import EXPORTER_CONFIGS, FileConfig, OtlpGrpcConfig, OtlpHttpConfig, RetryConfig
+from bmad_processor.config.schema import TYPES
+from bmad_processor.emit import FileConfig, OtlpGrpcConfig, OtlpHttpConfig, RetryConfig
 from bmad_processor.model import Signal
 from bmad_processor.receive import GrpcConfig, HttpConfig, OtlpReceiverConfig
 
@@ -88,5 +89,5 @@ def test_http_urls() -> None:
 
 
 def test_every_key_is_documented() -> None:
-    for model in {*EXPORTER_CONFIGS.values(), GrpcConfig, HttpConfig, OtlpReceiverConfig}:
+    for model in {*TYPES["exporters"].values(), GrpcConfig, HttpConfig, OtlpReceiverConfig}:
         assert all(field.description for field in model.model_fields.values()), model

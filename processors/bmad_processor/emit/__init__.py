@@ -15,13 +15,13 @@ from .config import (
 )
 from .console import ConsoleWriter, render_event, render_hint
 from .encode import GaugeRow, encode_events, encode_gauges, partition_attributes
-from .factory import EXPORTER_CONFIGS, build_exporter
+from .factory import build_exporter
 from .outcome import Permanent, Transient
 from .request import Exporter, ExportRequest
 from .sending_queue import COUNTERS, Sender, SendingQueue
 
 __all__ = [
-    "Exporter", "ExportRequest", "build_exporter", "EXPORTER_CONFIGS",
+    "Exporter", "ExportRequest", "build_exporter",
     "SendingQueue", "Sender", "COUNTERS", "Permanent", "Transient",
     "OtlpGrpcConfig", "OtlpHttpConfig", "DebugConfig", "FileConfig", "ConsoleConfig", "QueueConfig", "RetryConfig",
     "encode_events", "encode_gauges", "GaugeRow", "partition_attributes",

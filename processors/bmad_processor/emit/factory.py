@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
-
 from bmad_processor.fields import Config
 
 from .config import DebugConfig, FileConfig, OtlpGrpcConfig, OtlpHttpConfig, QueueConfig, RetryConfig
@@ -14,16 +11,6 @@ from .otlp_grpc import GrpcSender
 from .otlp_http import HttpSender
 from .request import Exporter
 from .sending_queue import SendingQueue
-
-EXPORTER_CONFIGS: Final[Mapping[str, type[Config]]] = {
-    "otlp_grpc": OtlpGrpcConfig,
-    "otlp": OtlpGrpcConfig,
-    "otlp_http": OtlpHttpConfig,
-    "otlphttp": OtlpHttpConfig,
-    "debug": DebugConfig,
-    "file": FileConfig,
-}
-"""Type name to the model of its configuration. `otlp` and `otlphttp` are the Collector's former names."""
 
 
 def build_exporter(name: str, type_: str, config: Config) -> Exporter:

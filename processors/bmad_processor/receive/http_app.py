@@ -34,7 +34,6 @@ _LOG: Final = logging.getLogger("bmad_otel.collector")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _PATHS: Final = {f"/v1/{signal}": signal for signal in Signal}
 

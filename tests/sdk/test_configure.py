@@ -121,7 +121,7 @@ def test_a_bad_variable_changes_nothing(run_python: Run) -> None:
         try:
             configure()
         except ValueError as error:
-            print(error)
+            print(error, flush=True)  # os._exit does not
         assert (trace.get_tracer_provider(), metrics.get_meter_provider()) == placeholders
         os.environ["OTEL_EXPORTER_OTLP_METRICS_TIMEOUT"] = "1"
         configure()

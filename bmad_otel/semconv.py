@@ -46,12 +46,24 @@ GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"
 GEN_AI_AGENT_NAME: Final = "gen_ai.agent.name"
 GEN_AI_TOOL_NAME: Final = "gen_ai.tool.name"
 GEN_AI_WORKFLOW_NAME: Final = "gen_ai.workflow.name"
+GEN_AI_REQUEST_MODEL: Final = "gen_ai.request.model"
+GEN_AI_PROVIDER_NAME: Final = "gen_ai.provider.name"
+GEN_AI_TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - the name of an attribute
+GEN_AI_USAGE_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+GEN_AI_USAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+GEN_AI_TOOL_CALL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+GEN_AI_TOOL_CALL_RESULT: Final = "gen_ai.tool.call.result"
 ERROR_TYPE: Final = "error.type"
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
+EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
 
 TASK_NAME: Final = "bmad.task.name"
 TASK_ID: Final = "bmad.task.id"
 WORKFLOW_ID: Final = "bmad.workflow.id"
 TASK_OUTCOME: Final = "bmad.task.outcome"
+TASK_ARGUMENTS: Final = "bmad.task.arguments"
+TASK_RESULT: Final = "bmad.task.result"
 
 SERVICE_NAME: Final = "service.name"
 SERVICE_NAMESPACE: Final = "service.namespace"
@@ -121,6 +133,9 @@ class Metric:
 _AGENT_BOUNDARIES = tuple(0.1 * 2**i for i in range(13))
 _TOOL_BOUNDARIES = tuple(0.01 * 2**i for i in range(14))
 _WORKFLOW_BOUNDARIES = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0)
+_COUNT_BOUNDARIES = tuple(float(2**i) for i in range(8))
+_TOKEN_BOUNDARIES = tuple(float(4**i) for i in range(14))
+_LAG_BOUNDARIES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 INVOKE_AGENT_DURATION: Final = Metric(
     "gen_ai.invoke_agent.duration", Instrument.HISTOGRAM, "s", "Duration of one agent task.",
@@ -133,6 +148,25 @@ EXECUTE_TOOL_DURATION: Final = Metric(
 INVOKE_WORKFLOW_DURATION: Final = Metric(
     "gen_ai.invoke_workflow.duration", Instrument.HISTOGRAM, "s", "Duration of one workflow.",
     (GEN_AI_OPERATION_NAME, GEN_AI_WORKFLOW_NAME, TASK_OUTCOME, ERROR_TYPE), _WORKFLOW_BOUNDARIES,
+)  # fmt: skip
+
+INFERENCE_CALLS: Final = Metric(
+    "gen_ai.invoke_agent.inference_calls", Instrument.HISTOGRAM, "{inference_call}",
+    "Model calls of one agent task, of those whose task reported usage.", (GEN_AI_AGENT_NAME,), _COUNT_BOUNDARIES,
+)  # fmt: skip
+TOOL_CALLS: Final = Metric(
+    "gen_ai.invoke_agent.tool_calls", Instrument.HISTOGRAM, "{tool_call}",
+    "Tools executed by one agent task, of those that executed any.", (GEN_AI_AGENT_NAME,), _COUNT_BOUNDARIES,
+)  # fmt: skip
+TOKEN_USAGE: Final = Metric(
+    "gen_ai.client.token.usage", Instrument.HISTOGRAM, "{token}", "Tokens used by one model call.",
+    (GEN_AI_OPERATION_NAME, GEN_AI_PROVIDER_NAME, GEN_AI_REQUEST_MODEL, GEN_AI_TOKEN_TYPE, GEN_AI_AGENT_NAME),
+    _TOKEN_BOUNDARIES,
+)  # fmt: skip
+EVENT_LOOP_LAG: Final = Metric(
+    "bmad.agent.event_loop.lag", Instrument.HISTOGRAM, "s",
+    "How long one step of the agent's tasks kept the event loop from running anything else; steps of 50 ms and more.",
+    (GEN_AI_AGENT_NAME,), _LAG_BOUNDARIES,
 )  # fmt: skip
 
 TASK_ACTIVE: Final = Metric(
@@ -198,7 +232,8 @@ DURATION_BY_OPERATION: Final = {
 
 AGENT_METRICS: Final = (
     INVOKE_AGENT_DURATION, EXECUTE_TOOL_DURATION, INVOKE_WORKFLOW_DURATION,
-    TASK_ACTIVE, TASK_OLDEST_AGE, QUEUE_SIZE, AGENT_CPU_TIME,
+    INFERENCE_CALLS, TOOL_CALLS, TOKEN_USAGE,
+    TASK_ACTIVE, TASK_OLDEST_AGE, QUEUE_SIZE, AGENT_CPU_TIME, EVENT_LOOP_LAG,
 )  # fmt: skip
 PROCESS_METRICS: Final = (
     PROCESS_CPU_TIME, PROCESS_CPU_UTILIZATION, PROCESS_MEMORY_USAGE, PROCESS_MEMORY_UTILIZATION,

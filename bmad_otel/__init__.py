@@ -14,8 +14,13 @@ in `bmad_otel.semconv`. `track_task` alone needs no `configure`: it reports to w
 program has, and costs next to nothing when there are none. Nothing happens on import.
 """
 
-from bmad_otel._configure import configure, force_flush, shutdown
-from bmad_otel._track import track_task
+from bmad_otel._classes import instrument_agent
+from bmad_otel._configure import configure, diagnostics, force_flush, shutdown
+from bmad_otel._content import Capture
+from bmad_otel._diagnostics import Diagnostics
+from bmad_otel._handle import TaskHandle, Usage, current_task
+from bmad_otel._queues import observe_queue
+from bmad_otel._track import track_task, track_tool, track_workflow
 from bmad_otel._version import __version__
 from bmad_otel.semconv import Operation, Outcome
 
@@ -23,7 +28,17 @@ __all__ = [
     "configure",
     "shutdown",
     "force_flush",
+    "diagnostics",
+    "Diagnostics",
     "track_task",
+    "track_tool",
+    "track_workflow",
+    "instrument_agent",
+    "current_task",
+    "TaskHandle",
+    "Usage",
+    "Capture",
+    "observe_queue",
     "Operation",
     "Outcome",
     "__version__",

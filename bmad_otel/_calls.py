@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Protocol
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
-from bmad_otel._spec import Spec
+from bmad_otel._generators import wrap_async_generator_function, wrap_generator_function
+from bmad_otel._spec import Spec, Started
+from bmad_otel._stepwise import stepwise
 from bmad_otel._task import Task
 
 
-class Steppable(Protocol):
-    """A coroutine, or the awaitable of one step of an async generator."""
-
-    def send(self, value: Any, /) -> Any: ...
-    def throw(self, error: BaseException, /) -> Any: ...
-
-
 def wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
-    """A function whose calls are tasks."""
+    """A function whose calls are tasks; when it returns a coroutine or a generator, until that ends."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -34,6 +30,10 @@ def wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., Any
             task.fail(error)
             raise
         task.leave()
+        if type(result) in _LATER:
+            return _follow(task, spec, result)
+        if spec.looks_at_results:
+            spec.look_at(task, result)
         task.succeed()
         return result
 
@@ -41,7 +41,7 @@ def wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., Any
 
 
 def wrap_coroutine_function(
-    function: Callable[..., Coroutine[Any, Any, Any]], spec: Spec
+    function: Callable[..., Awaitable[Any]], spec: Spec | Started
 ) -> Callable[..., Coroutine[Any, Any, Any]]:
     """A coroutine function whose awaited calls are tasks. A coroutine never awaited leaves no trace."""
 
@@ -50,39 +50,53 @@ def wrap_coroutine_function(
         task = spec.start(args, kwargs)
         if task is None:
             return await function(*args, **kwargs)
+        task.make_current()
         try:
-            result = await stepwise(task, function(*args, **kwargs))
+            body = function(*args, **kwargs)
+            result = await stepwise(task, body if isinstance(body, types.CoroutineType) else _awaiting(body))
         except GeneratorExit:
+            task.stop()
             task.close_early()
             raise
         except BaseException as error:
+            task.stop()
             task.fail(error)
             raise
+        task.stop()
+        if spec.looks_at_results:
+            spec.look_at(task, result)
         task.succeed()
         return result
 
     return call
 
 
-@types.coroutine
-def stepwise(task: Task, body: Steppable) -> Generator[Any, Any, Any]:
-    """Await ``body`` with each of its steps between ``task.enter`` and ``task.leave``.
+async def _awaiting(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
-    Between two steps the body's context is not current and its CPU clock stands still: the event loop runs others.
-    Sent values and thrown exceptions, cancellation among them, reach the body unchanged.
-    """
-    step, value = body.send, None
-    while True:
-        task.enter()
-        try:
-            awaited = step(value)
-        except StopIteration as stop:
-            return stop.value
-        finally:
-            value = None  # a thrown exception must not live on in this frame, which is in its traceback
-            task.leave()
-        try:
-            value = yield awaited
-            step = body.send
-        except BaseException as error:  # noqa: BLE001 - handed to the body, whose answer decides
-            step, value = body.throw, error
+
+_LATER: Final[dict[type, Callable[[Callable[..., Any], Started], Callable[..., Any]]]] = {
+    types.CoroutineType: wrap_coroutine_function,
+    types.GeneratorType: wrap_generator_function,
+    types.AsyncGeneratorType: wrap_async_generator_function,
+}
+"""What a plain function may return instead of doing its work, and who goes on with its task."""
+
+
+def _follow(task: Task, spec: Spec, body: Any) -> Any:
+    """What stands for ``body`` and ends ``task`` with it; dropped before its first step, it ends the task early."""
+
+    def resume() -> Any:
+        return body
+
+    followed = _LATER[type(body)](resume, Started(task, spec))()
+    followed.__name__, followed.__qualname__ = body.__name__, body.__qualname__
+    weakref.finalize(followed, _abandon, task, body).atexit = False
+    return followed
+
+
+def _abandon(task: Task, body: Any) -> None:
+    if task.is_running:
+        if isinstance(body, types.CoroutineType):
+            body.close()  # the warning that it was never awaited is given once, for what stood for it
+        task.close_early()

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from bmad_otel import _guard, _settings
+from bmad_otel._content import Capture
+from bmad_otel._diagnostics import Diagnostics, look
 from bmad_otel._instruments import closed_instruments
-from bmad_otel._settings import Settings
+from bmad_otel._settings import DEFAULT_SPOOL_BYTES, Settings
 from bmad_otel._state import state
 
 if TYPE_CHECKING:
     from bmad_otel._closing import Closer
+    from bmad_otel._exporters import Delivery
+    from bmad_otel._host import HostMetrics
 
 
 class _Life:
@@ -24,13 +29,31 @@ class _Life:
         self.lock = threading.Lock()
         self.settings: Settings | None = None
         self.closers: list[Closer] = []
+        self.delivery: Delivery | None = None
+        self.host: HostMetrics | None = None
         self.is_over = False
+
+    def before_fork(self) -> None:
+        if self.delivery is not None and not self.is_over:
+            self.delivery.before_fork()
+
+    def after_fork_in_parent(self) -> None:
+        if self.delivery is not None and not self.is_over:
+            self.delivery.after_fork_in_parent()
 
     def after_fork_in_child(self) -> None:
         self.lock = threading.Lock()
-        if not self.is_over:
-            for closer in self.closers:
-                closer.start()
+        if self.is_over:
+            return
+        if self.delivery is not None:
+            self.delivery.after_fork_in_child()
+        for closer in self.closers:
+            closer.signal.after_fork_in_child()
+            closer.start()
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None:
+            # multiprocessing forgets what was to be done at the end, and then does this
+            util.register_after_fork(self, lambda _: _end_with_multiprocessing())
 
 
 _life = _Life()
@@ -43,9 +66,13 @@ def configure(
     protocol: Literal["grpc", "http/protobuf"] | None = None,
     headers: Mapping[str, str] | None = None,
     resource_attributes: Mapping[str, Any] | None = None,
-    host_metrics: bool = True,
+    host_metrics: bool | Literal["auto"] = "auto",
     metric_export_interval_s: float | None = None,
     shutdown_timeout_s: float = 2.0,
+    propagate_threads: bool = True,
+    capture: bool | Capture | None = None,
+    spool_directory: str | os.PathLike[str] | None = None,
+    spool_max_bytes: int = DEFAULT_SPOOL_BYTES,
 ) -> None:
     """Send spans and metrics by OTLP, by default to a collector on this machine.
 
@@ -61,9 +88,16 @@ def configure(
     gRPC.
     ``headers``: sent with every request; replaces OTEL_EXPORTER_OTLP_HEADERS.
     ``resource_attributes``: added to the resource, over OTEL_RESOURCE_ATTRIBUTES.
-    ``host_metrics``: also report process and host metrics.
+    ``host_metrics``: also report process and host metrics; ``"auto"`` those of the host from one process only.
     ``metric_export_interval_s``: seconds between metric exports; else OTEL_METRIC_EXPORT_INTERVAL, else 5.
     ``shutdown_timeout_s``: the longest `shutdown`, and so the end of the program, waits for delivery, in seconds.
+
+    ``propagate_threads``: the current task goes along into threads and pools of the standard library.
+    ``capture``: record arguments and results of every tracked call, unless its decorator says otherwise; else
+    OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT.
+    ``spool_directory``: where to keep what could not be delivered until the receiver is back, also for the next run;
+    else BMAD_OTEL_SPOOL_DIRECTORY, else nowhere. Made if it is missing.
+    ``spool_max_bytes``: how much of it at most; the oldest goes first.
 
     Raises TypeError or ValueError, naming the argument, before anything is changed.
     """
@@ -76,6 +110,10 @@ def configure(
         host_metrics=host_metrics,
         metric_export_interval_s=metric_export_interval_s,
         shutdown_timeout_s=shutdown_timeout_s,
+        propagate_threads=propagate_threads,
+        capture=capture,
+        spool_directory=spool_directory,
+        spool_max_bytes=spool_max_bytes,
     )
     with _life.lock:
         if _life.is_over:
@@ -110,6 +148,12 @@ def force_flush(timeout_s: float = 5.0) -> bool:
     return flush_all(_life.closers, timeout_s)
 
 
+def diagnostics() -> Diagnostics:
+    """What became of the telemetry of this process so far: exported, waiting, on disk, dropped and why."""
+    spool = None if _life.delivery is None else _life.delivery.spool
+    return look([closer.signal for closer in _life.closers], 0 if spool is None else spool.size_bytes())
+
+
 def shutdown(timeout_s: float | None = None) -> None:
     """Deliver what is waiting and end what `configure` created; tracked functions run untracked from now on.
 
@@ -123,9 +167,14 @@ def shutdown(timeout_s: float | None = None) -> None:
         closers = _life.closers
         if timeout_s is None:
             timeout_s = _life.settings.shutdown_timeout_s
+        host, _life.host = _life.host, None
+    if host is not None:
+        host.close()
     if closers:
+        from bmad_otel import _threads
         from bmad_otel._closing import close_all
 
+        _threads.uninstall()
         close_all(closers, timeout_s)
     state.instruments = closed_instruments()
 
@@ -134,18 +183,37 @@ def _set_up(settings: Settings) -> None:
     # Imported here: the OpenTelemetry SDK and psutil are for programs that configure, not for every import.
     from opentelemetry import metrics
 
-    from bmad_otel import _providers, semconv
+    from bmad_otel import _providers, _threads, semconv
     from bmad_otel._closing import Closer
+    from bmad_otel._exporters import Delivery
     from bmad_otel._host import observe_host
     from bmad_otel._version import __version__
 
-    _life.closers = [Closer(signal) for signal in _providers.set_up(settings)]
+    delivery = _life.delivery = Delivery(settings)
+    _life.closers = [Closer(signal) for signal in _providers.set_up(settings, delivery)]
     state.open().providers_changed()
+    if settings.capture is not None:
+        state.capture = Capture() if settings.capture is True else settings.capture or None
+    if settings.propagate_threads:
+        _threads.install()
     if settings.host_metrics:
         try:
-            observe_host(metrics.get_meter(semconv.SCOPE_NAME, __version__))
+            _life.host = observe_host(metrics.get_meter(semconv.SCOPE_NAME, __version__), settings.host_metrics)
         except Exception as error:  # noqa: BLE001 - a machine psutil cannot read costs these metrics, not the program
             _guard.contain("setting up host metrics", error)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_life.after_fork_in_child)
+        os.register_at_fork(
+            before=_life.before_fork,
+            after_in_parent=_life.after_fork_in_parent,
+            after_in_child=_life.after_fork_in_child,
+        )
     atexit.register(shutdown)
+    _end_with_multiprocessing()
+
+
+def _end_with_multiprocessing() -> None:
+    """Have `shutdown` run at the end of a child of multiprocessing: most of them end without `atexit`."""
+    util = sys.modules.get("multiprocessing.util")
+    process = sys.modules.get("multiprocessing.process")
+    if util is not None and process is not None and process.parent_process() is not None:
+        util.Finalize(None, shutdown, exitpriority=0)

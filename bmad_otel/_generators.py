@@ -7,17 +7,23 @@ collected, ends its task with the outcome *closed early*, which is no error.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import Any
+from typing import Any, Final
 
-from bmad_otel._calls import stepwise
-from bmad_otel._spec import Spec
+from bmad_otel._spec import Spec, Started
+from bmad_otel._stepwise import stepwise
+from bmad_otel._task import Task
+
+_COLLECTS_ANYWHERE: Final = sys.version_info < (3, 12)
+"""Before Python 3.12 the garbage collector may close a generator in the middle of the interpreter setting a context
+variable. Setting another one then crashes the interpreter, so the body's last step runs in a copy of the context."""
 
 
 def wrap_generator_function(
-    function: Callable[..., Generator[Any, Any, Any]], spec: Spec
+    function: Callable[..., Generator[Any, Any, Any]], spec: Spec | Started
 ) -> Callable[..., Generator[Any, Any, Any]]:
     """A generator function whose iterations are tasks; send, throw, close and the return value pass through."""
 
@@ -31,15 +37,16 @@ def wrap_generator_function(
             body = function(*args, **kwargs)
             step, value = body.send, None
             while True:
-                task.enter()
                 try:
-                    item = step(value)
+                    if closing and _COLLECTS_ANYWHERE:
+                        item = contextvars.copy_context().run(_step, task, step, value)
+                    else:
+                        item = _step(task, step, value)
                 except StopIteration as stop:
                     result = stop.value
                     break
                 finally:
                     value = None  # a thrown exception must not live on in this frame, which is in its traceback
-                    task.leave()
                 try:
                     value = yield item
                     step, closing = body.send, False
@@ -54,15 +61,27 @@ def wrap_generator_function(
             raise
         if closing:
             task.close_early()
-        else:
-            task.succeed()
+            return result
+        if spec.looks_at_results:
+            spec.look_at(task, result)
+        task.succeed()
         return result
 
     return call
 
 
+def _step(task: Task, step: Callable[[Any], Any], value: Any) -> Any:
+    task.enter()
+    try:
+        return step(value)
+    finally:
+        del value  # as in the wrapper
+        task.keep_context()
+        task.leave()
+
+
 def wrap_async_generator_function(
-    function: Callable[..., AsyncGenerator[Any, Any]], spec: Spec
+    function: Callable[..., AsyncGenerator[Any, Any]], spec: Spec | Started
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """An async generator function whose iterations are tasks; asend, athrow and aclose pass through."""
 
@@ -74,10 +93,16 @@ def wrap_async_generator_function(
             body = function(*args, **kwargs)
             step = _first_step(body)
             while True:
+                if task is not None:
+                    task.make_current()
                 try:
                     item = await (step if task is None else stepwise(task, step))
                 except StopAsyncIteration:
                     break
+                finally:
+                    if task is not None:
+                        task.keep_context()
+                        task.stop()
                 try:
                     value = yield item
                     step, closing = body.asend(value), False

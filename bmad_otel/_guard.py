@@ -15,8 +15,9 @@ _MAX_CAUSES: Final = 100
 """Distinct causes told before all further ones are kept quiet: a bound on memory and on log volume."""
 
 _logger = logging.getLogger("bmad_otel")
-_lock = threading.Lock()
+_lock = threading.RLock()
 _told: set[tuple[str, type[BaseException]]] = set()
+_contained = 0
 
 
 def contain(where: str, error: Exception) -> None:
@@ -25,6 +26,8 @@ def contain(where: str, error: Exception) -> None:
     The first error of each cause (place and type) is logged with its traceback, later ones are silent, because the
     place may be passed a million times. Raises ``error`` again when ``BMAD_OTEL_RAISE_INTERNAL=1``.
     """
+    global _contained
+    _contained += 1
     if os.environ.get(RAISE_VARIABLE) == "1":
         raise error
     cause = (where, type(error))
@@ -34,6 +37,11 @@ def contain(where: str, error: Exception) -> None:
         _told.add(cause)
     with contextlib.suppress(Exception):  # a broken log handler must not reach the caller either
         _logger.error("bmad_otel: error while %s; the program goes on, this is said once", where, exc_info=error)
+
+
+def contained() -> int:
+    """Errors contained so far in this process."""
+    return _contained
 
 
 def warn_once(cause: str, message: str, *values: object) -> None:
@@ -49,4 +57,4 @@ def warn_once(cause: str, message: str, *values: object) -> None:
 def after_fork_in_child() -> None:
     """Replace the lock: the thread that held it in the parent does not exist here."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()

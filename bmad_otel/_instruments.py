@@ -7,42 +7,110 @@ API hands out placeholders which start to report when providers are set.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics, trace
+from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
-from opentelemetry.trace import Tracer
+from opentelemetry.trace import ProxyTracer, Span, SpanKind, Tracer
 
 from bmad_otel import _guard, semconv
+from bmad_otel._clock import clock
+from bmad_otel._labels import AttributeValue
 from bmad_otel._version import __version__
 from bmad_otel.semconv import Instrument, Metric, Operation
 
 if TYPE_CHECKING:
     from bmad_otel._state import State
 
+StartSpan = Callable[[str, Mapping[str, AttributeValue], int], Span]
+"""Name, attributes and start in nanoseconds since the epoch to a span below the current one."""
+
+SetOutcome = Callable[[Span, str], None]
+
 Measure = Callable[[], Iterable[Observation]]
+
+_MAX_LATE: Final = 10_000
+"""Records that wait for the next task or collection; as many tasks are seldom dropped unfinished in between."""
+
+_ASK_AGAIN_NS: Final = 100_000
+"""How long an idle program's meter provider is taken to be still missing. Asking for it costs as much as all the rest
+of an untracked call."""
 
 
 class Instruments:
     """What a tracked call reports to.
 
-    ``closed`` after `shutdown`, ``idle`` while the program has no providers at all: calls then run untracked.
+    ``rests`` after `shutdown` and while the program has no providers at all: calls then run untracked. ``folds``: the
+    meter provider is ours and durations are aggregated by us; ``records``: they are recorded in the histograms
+    ``durations``, which a meter provider of the program needs.
     """
 
-    __slots__ = ("_stand_ins", "closed", "durations", "idle", "tracer")
+    __slots__ = (
+        "_asked_ns",
+        "_closed",
+        "_late",
+        "_makes_spans",
+        "_stand_ins",
+        "durations",
+        "folds",
+        "inference_calls",
+        "lag",
+        "records",
+        "rests",
+        "set_outcome",
+        "start_span",
+        "tokens",
+        "tool_calls",
+    )
 
-    def __init__(self, tracer: Tracer, durations: Mapping[Operation, Histogram], *, closed: bool = False) -> None:
-        self.tracer = tracer
-        self.durations = durations
-        self.closed = closed
+    start_span: StartSpan
+    set_outcome: SetOutcome
+
+    def __init__(self, tracer: Tracer, meter: Meter, *, closed: bool = False) -> None:
+        self.talk_to(tracer)
+        self._closed = closed
+        histograms = {metric: _histogram(meter, metric) for metric in dict.fromkeys(_DURATIONS.values())}
+        self.durations = {operation: histograms[metric] for operation, metric in _DURATIONS.items()}
+        self.lag = _histogram(meter, semconv.EVENT_LOOP_LAG)
+        self.inference_calls = _histogram(meter, semconv.INFERENCE_CALLS)
+        self.tool_calls = _histogram(meter, semconv.TOOL_CALLS)
+        self.tokens = _histogram(meter, semconv.TOKEN_USAGE)
+        self._late: deque[tuple[Histogram, float, Mapping[str, AttributeValue], Context]] = deque(maxlen=_MAX_LATE)
+        self._makes_spans = False
+        self.folds = False
+        self.records = True
         self._stand_ins = (trace.get_tracer_provider(), metrics.get_meter_provider())
-        self.idle = not closed and all(is_placeholder(provider) for provider in self._stand_ins)
+        self._asked_ns = 0
+        self.rests = closed or all(is_placeholder(provider) for provider in self._stand_ins)
+
+    def record_late(
+        self, histogram: Histogram, value: float, attributes: Mapping[str, AttributeValue], context: Context
+    ) -> None:
+        """Record at the next occasion: for what the garbage collector ends, which may be in the middle of the meter
+        provider's own work with its locks held by this very thread."""
+        self._late.append((histogram, value, attributes, context))
+
+    def catch_up(self) -> None:
+        """Record what is late; called where no lock of the meter provider is held."""
+        while self._late:
+            histogram, value, attributes, context = self._late.popleft()
+            histogram.record(value, attributes, context)
 
     def wakes_up(self) -> bool:
         """Whether an idle program has got a provider of either kind by now. Asked at each call, so it is quick."""
-        if trace.get_tracer_provider() is self._stand_ins[0] and metrics.get_meter_provider() is self._stand_ins[1]:
+        if self._closed:
             return False
+        # The placeholder gives out placeholders for as long as there is no tracer provider.
+        if type(self._stand_ins[0].get_tracer(semconv.SCOPE_NAME)) is ProxyTracer:
+            now_ns = time.perf_counter_ns()
+            if now_ns - self._asked_ns < _ASK_AGAIN_NS:
+                return False
+            self._asked_ns = now_ns
+            if metrics.get_meter_provider() is self._stand_ins[1]:
+                return False
         self.providers_changed()
         return True
 
@@ -51,32 +119,50 @@ class Instruments:
 
         The instruments stay: the placeholders have connected themselves, and a second set would count twice.
         """
-        self.tracer = open_tracer()
-        self.idle = False
+        if not self._makes_spans:
+            self.talk_to(open_tracer())
+        self.rests = False
+
+    def make_spans_with(self, start_span: StartSpan, set_outcome: SetOutcome) -> None:
+        """Have the spans started and ended as a provider of ours allows (see `_spans`)."""
+        self._makes_spans = True
+        self.start_span, self.set_outcome = start_span, set_outcome
+
+    def fold_durations(self, *, also_record: bool) -> None:
+        """Aggregate durations in `_durations`, whose source an exporter of ours asks; ``also_record`` for readers that
+        are not ours and know the histograms only."""
+        self.folds, self.records = True, also_record
+
+    def talk_to(self, tracer: Tracer) -> None:
+        """Let ``tracer`` start the spans."""
+
+        def start_span(name: str, attributes: Mapping[str, AttributeValue], start_unix_ns: int) -> Span:
+            # by position: a third of the cost of the keywords
+            return tracer.start_span(name, None, SpanKind.INTERNAL, attributes, None, start_unix_ns)
+
+        def set_outcome(span: Span, outcome: str) -> None:
+            if span.is_recording():
+                span.set_attribute(semconv.TASK_OUTCOME, outcome)
+
+        self.start_span, self.set_outcome = start_span, set_outcome
+
+
+_DURATIONS: Final[Mapping[Operation, Metric]] = semconv.DURATION_BY_OPERATION
 
 
 def open_instruments(state: State) -> Instruments:
     """Create the tracer and every agent instrument at the global providers."""
     meter = metrics.get_meter(semconv.SCOPE_NAME, __version__)
-    histograms = {
-        metric: meter.create_histogram(
-            metric.name,
-            unit=metric.unit,
-            description=metric.description,
-            explicit_bucket_boundaries_advisory=metric.boundaries,
-        )
-        for metric in dict.fromkeys(semconv.DURATION_BY_OPERATION.values())
-    }
     observe(meter, semconv.TASK_ACTIVE, lambda: _active(state))
     observe(meter, semconv.TASK_OLDEST_AGE, lambda: _oldest_age(state))
     observe(meter, semconv.AGENT_CPU_TIME, lambda: _cpu_time(state))
-    durations = {operation: histograms[metric] for operation, metric in semconv.DURATION_BY_OPERATION.items()}
-    return Instruments(open_tracer(), durations)
+    observe(meter, semconv.QUEUE_SIZE, lambda: _waiting(state))
+    return Instruments(open_tracer(), meter)
 
 
 def closed_instruments() -> Instruments:
     """What tracked calls find after `shutdown`."""
-    return Instruments(trace.NoOpTracer(), {}, closed=True)
+    return Instruments(trace.NoOpTracer(), metrics.NoOpMeter(semconv.SCOPE_NAME), closed=True)
 
 
 def open_tracer() -> Tracer:
@@ -91,6 +177,15 @@ def is_placeholder(provider: object) -> bool:
     """
     return type(provider).__module__.startswith(("opentelemetry.trace", "opentelemetry.metrics")) and not isinstance(
         provider, trace.NoOpTracerProvider | metrics.NoOpMeterProvider
+    )
+
+
+def _histogram(meter: Meter, metric: Metric) -> Histogram:
+    return meter.create_histogram(
+        metric.name,
+        unit=metric.unit,
+        description=metric.description,
+        explicit_bucket_boundaries_advisory=metric.boundaries,
     )
 
 
@@ -119,15 +214,22 @@ def observe(meter: Meter, metric: Metric, measure: Measure) -> None:
 
 
 def _active(state: State) -> Iterable[Observation]:
-    for agent, (count, _) in state.running.by_agent(time.perf_counter_ns(), state.agents.known.copy()).items():
+    if state.instruments is not None:
+        state.instruments.catch_up()
+    for agent, (count, _) in state.running.by_agent(clock.monotonic_ns(), state.agents.known.copy()).items():
         yield Observation(count, {semconv.GEN_AI_AGENT_NAME: agent})
 
 
 def _oldest_age(state: State) -> Iterable[Observation]:
-    for agent, (_, oldest_ns) in state.running.by_agent(time.perf_counter_ns(), state.agents.known.copy()).items():
+    for agent, (_, oldest_ns) in state.running.by_agent(clock.monotonic_ns(), state.agents.known.copy()).items():
         yield Observation(oldest_ns / 1e9, {semconv.GEN_AI_AGENT_NAME: agent})
 
 
 def _cpu_time(state: State) -> Iterable[Observation]:
     for agent, used_ns in state.cpu.by_agent_ns().items():
         yield Observation(used_ns / 1e9, {semconv.GEN_AI_AGENT_NAME: agent})
+
+
+def _waiting(state: State) -> Iterable[Observation]:
+    for agent, size in state.queues.by_agent().items():
+        yield Observation(size, {semconv.GEN_AI_AGENT_NAME: agent})

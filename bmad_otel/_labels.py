@@ -6,10 +6,13 @@ Span and metric share them, so they are computed here for both and reused by eve
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bmad_otel import _guard, semconv
 from bmad_otel.semconv import Operation, Outcome
+
+if TYPE_CHECKING:
+    from bmad_otel._durations import Durations, Series
 
 MAX_AGENTS: Final = 1000
 """Agents with metrics of their own. Half of the 2,000 series the OpenTelemetry SDK keeps per instrument, because a task
@@ -18,8 +21,13 @@ may end well and badly."""
 OVERFLOW_AGENT: Final = "bmad.overflow"
 """Agent of the metrics of all further agents; their spans keep the true name."""
 
-_MAX_NAME_LENGTH: Final = 256
+MAX_NAME_LENGTH: Final = 256
 """Characters of an agent or task name; longer ones are cut, because a name is on every span and series."""
+
+_MAX_ERROR_TYPES: Final = 100
+"""Kinds of error of one kind of task with a series of their own; the rest shares ``_OTHER``, the conventions' word."""
+
+_OTHER: Final = "_OTHER"
 
 AttributeValue = str | bool | int | float
 
@@ -27,7 +35,7 @@ AttributeValue = str | bool | int | float
 class Labels:
     """Names and attributes of one (operation, agent, task), as every call of it needs them."""
 
-    __slots__ = ("_metric", "_outcomes", "agent", "operation", "span", "span_name")
+    __slots__ = ("_metric", "_series", "agent", "names", "ok", "operation", "outcomes", "span", "span_name", "task")
 
     def __init__(
         self,
@@ -37,11 +45,15 @@ class Labels:
         *,
         metric_agent: str | None,
         extra: Mapping[str, AttributeValue],
+        outcomes: Mapping[type[BaseException], Outcome],
+        names: AgentNames,
     ) -> None:
-        task = task[:_MAX_NAME_LENGTH]
-        agent = agent[:_MAX_NAME_LENGTH] if agent is not None else None
+        self.names = names  # the register that admitted the agent
+        self.task = task = task[:MAX_NAME_LENGTH]
+        agent = agent[:MAX_NAME_LENGTH] if agent is not None else None
         self.operation = operation
         self.agent = metric_agent
+        self.outcomes = outcomes
         named: dict[str, AttributeValue] = {semconv.GEN_AI_OPERATION_NAME: operation.value}
         if agent is not None:
             named[semconv.GEN_AI_AGENT_NAME] = agent
@@ -57,14 +69,24 @@ class Labels:
         self._metric = {key: value for key, value in named.items() if key in wanted}
         if metric_agent is not None and semconv.GEN_AI_AGENT_NAME in self._metric:
             self._metric[semconv.GEN_AI_AGENT_NAME] = metric_agent
-        self._outcomes: dict[Outcome, dict[str, AttributeValue]] = {
-            outcome: {**self._metric, semconv.TASK_OUTCOME: outcome.value} for outcome in Outcome
-        }
+        self._series: dict[tuple[Outcome, str | None], Series] = {}
+        self.ok: Series | None = None  # of `Outcome.OK`, once a task has ended so
 
-    def metric(self, outcome: Outcome, error_type: str | None) -> dict[str, AttributeValue]:
-        """Attributes of the duration of a task that ended so. The result is shared: do not change it."""
-        attributes = self._outcomes[outcome]
-        return attributes if error_type is None else {**attributes, semconv.ERROR_TYPE: error_type}
+    def series(self, outcome: Outcome, error_type: str | None, durations: Durations) -> Series:
+        """Where the duration of a task that ended so belongs."""
+        series = self._series.get((outcome, error_type))
+        return series if series is not None else self._open(outcome, error_type, durations)
+
+    def _open(self, outcome: Outcome, error_type: str | None, durations: Durations) -> Series:
+        if len(self._series) >= _MAX_ERROR_TYPES and error_type is not None:
+            error_type = _OTHER
+        attributes = {**self._metric, semconv.TASK_OUTCOME: outcome.value}
+        if error_type is not None:
+            attributes[semconv.ERROR_TYPE] = error_type
+        series = self._series[outcome, error_type] = durations.series(self.operation, attributes)
+        if outcome is Outcome.OK:
+            self.ok = series
+        return series
 
 
 class AgentNames:
@@ -77,7 +99,7 @@ class AgentNames:
 
     def admit(self, agent: str) -> str:
         """The name under which metrics of ``agent`` are kept: its own, or `OVERFLOW_AGENT` when there are too many."""
-        agent = agent[:_MAX_NAME_LENGTH]
+        agent = agent[:MAX_NAME_LENGTH]
         if agent in self.known:
             return agent
         if len(self.known) >= MAX_AGENTS:

@@ -10,9 +10,11 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from bmad_otel import _guard
+from bmad_otel._content import Capture
 
 Protocol = Literal["grpc", "http/protobuf"]
-SignalName = Literal["traces", "metrics"]
+SignalName = Literal["traces", "metrics", "logs"]
+HostMetrics = bool | Literal["auto"]
 
 _PROTOCOLS: Final[tuple[Protocol, ...]] = ("grpc", "http/protobuf")
 _HTTP_PORT: Final = 4318  # the port registered for OTLP/HTTP: nothing that speaks gRPC answers there
@@ -24,6 +26,12 @@ think nothing works; a second costs at most one small request a second."""
 DEFAULT_METRIC_INTERVAL_S: Final = 5.0
 """Time between metric exports, when OTEL_METRIC_EXPORT_INTERVAL is not set; the SDK's 60 s are too slow to alert on."""
 
+DEFAULT_SPOOL_BYTES: Final = 64 << 20
+"""Size of the disk spool, when there is one: some 100,000 spans."""
+
+_MIN_SPOOL_BYTES: Final = 1 << 20
+"""One batch of spans fits into less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -34,9 +42,13 @@ class Settings:
     protocol: Protocol | None
     headers: tuple[tuple[str, str], ...] | None
     resource_attributes: tuple[tuple[str, Any], ...]
-    host_metrics: bool
+    host_metrics: HostMetrics
     metric_export_interval_s: float | None
     shutdown_timeout_s: float
+    propagate_threads: bool
+    capture: bool | Capture | None
+    spool_directory: str | None
+    spool_max_bytes: int
 
 
 def checked(
@@ -46,15 +58,23 @@ def checked(
     protocol: object,
     headers: object,
     resource_attributes: object,
-    host_metrics: object,
-    metric_export_interval_s: object,
-    shutdown_timeout_s: object,
+    host_metrics: object = "auto",
+    metric_export_interval_s: object = None,
+    shutdown_timeout_s: object = 2.0,
+    propagate_threads: object = True,
+    capture: object = None,
+    spool_directory: object = None,
+    spool_max_bytes: object = DEFAULT_SPOOL_BYTES,
 ) -> Settings:
     """Settings of these arguments. Raises TypeError or ValueError naming the argument and what it needs."""
     if protocol is not None and protocol not in _PROTOCOLS:
         raise ValueError(f"configure: protocol must be one of {', '.join(map(repr, _PROTOCOLS))}, not {protocol!r}")
-    if not isinstance(host_metrics, bool):
-        raise TypeError(f"configure: host_metrics must be True or False, not {host_metrics!r}")
+    if not isinstance(host_metrics, bool) and host_metrics != "auto":
+        raise TypeError(f"configure: host_metrics must be True, False or 'auto', not {host_metrics!r}")
+    if not isinstance(propagate_threads, bool):
+        raise TypeError(f"configure: propagate_threads must be True or False, not {propagate_threads!r}")
+    if capture is not None and not isinstance(capture, bool | Capture):
+        raise TypeError(f"configure: capture must be True, False or a Capture, not {capture!r}")
     interval_s = _seconds("metric_export_interval_s", metric_export_interval_s)
     timeout_s = _seconds("shutdown_timeout_s", shutdown_timeout_s)
     if timeout_s is None:
@@ -68,6 +88,10 @@ def checked(
         host_metrics=host_metrics,
         metric_export_interval_s=interval_s,
         shutdown_timeout_s=timeout_s,
+        propagate_threads=propagate_threads,
+        capture=capture,
+        spool_directory=_directory(spool_directory),
+        spool_max_bytes=_bytes("spool_max_bytes", spool_max_bytes),
     )
 
 
@@ -155,6 +179,20 @@ def _seconds(argument: str, value: object) -> float | None:
     if not math.isfinite(value) or value <= 0:
         raise ValueError(f"configure: {argument} must be a positive number of seconds, not {value!r}")
     return float(value)
+
+
+def _directory(value: object) -> str | None:
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    return _text("spool_directory", value) or variable("BMAD_OTEL_SPOOL_DIRECTORY")
+
+
+def _bytes(argument: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"configure: {argument} must be a whole number of bytes, not {value!r}")
+    if value < _MIN_SPOOL_BYTES:
+        raise ValueError(f"configure: {argument} must be {_MIN_SPOOL_BYTES} bytes or more, not {value!r}")
+    return value
 
 
 def _pairs(argument: str, value: object) -> list[tuple[str, Any]]:

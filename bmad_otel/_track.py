@@ -1,27 +1,21 @@
-"""`track_task`: what kind of function it is given is decided here, once, at decoration."""
+"""`track_task`, `track_tool`, `track_workflow`: their arguments, checked once."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, ParamSpec, TypeVar, cast, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
-from bmad_otel._calls import wrap_coroutine_function, wrap_function
-from bmad_otel._generators import wrap_async_generator_function, wrap_generator_function
+from bmad_otel._content import Capture
+from bmad_otel._handle import Usage, check_attribute
 from bmad_otel._labels import AttributeValue
-from bmad_otel._spec import Spec, TaskId
-from bmad_otel.semconv import Operation
+from bmad_otel._spec import Options, TaskId
+from bmad_otel._tracker import Tracker
+from bmad_otel.semconv import Operation, Outcome
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_ATTRIBUTE_KEY: Final = re.compile(r"[a-zA-Z][\w.-]{0,254}", re.ASCII)
-"""Attribute names as the conventions write them; a typing error is caught at decoration instead of in a backend."""
-
-_OWNED_PREFIXES: Final = ("bmad.", "gen_ai.", "error.")
-"""Attributes under these names are the SDK's own; giving them by hand would make span and metric disagree."""
+FindUsage = Callable[[Any], Usage | Mapping[str, Any] | None]
 
 
 @overload
@@ -35,7 +29,11 @@ def track_task(
     task_id: TaskId | None = ...,
     workflow_id: TaskId | None = ...,
     attributes: Mapping[str, AttributeValue] | None = ...,
-) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+    capture: bool | Capture | None = ...,
+    detect_failure: Callable[[Any], object] | None = ...,
+    usage: FindUsage | None = ...,
+    outcomes: Mapping[type[BaseException], Outcome] | None = ...,
+) -> Tracker: ...
 def track_task(
     function: Callable[P, R] | None = None,
     /,
@@ -46,12 +44,17 @@ def track_task(
     task_id: TaskId | None = None,
     workflow_id: TaskId | None = None,
     attributes: Mapping[str, AttributeValue] | None = None,
-) -> Callable[P, R] | Callable[[Callable[P, R]], Callable[P, R]]:
+    capture: bool | Capture | None = None,
+    detect_failure: Callable[[Any], object] | None = None,
+    usage: FindUsage | None = None,
+    outcomes: Mapping[type[BaseException], Outcome] | None = None,
+) -> Callable[P, R] | Tracker:
     """Make every call of a function a task of an agent: one span and one duration, and its share of what runs now.
 
     Use it bare or with arguments, on functions and methods, plain, async, generators and async generators, above or
-    below ``@staticmethod`` and ``@classmethod``. The function keeps its kind, signature and type. Arguments and results
-    are never recorded, and no error of the SDK reaches the caller.
+    below ``@staticmethod``, ``@classmethod`` and ``@property``; or as ``with track_task(name=...) as task:``, also
+    ``async with``, around a part of a function. The function keeps its kind, signature and type. Arguments and results
+    are not recorded unless asked for, and no error of the SDK reaches the caller.
 
     ``name``: the task (for a tool or workflow its name), by default the function's name.
     ``agent``: the agent, by default the object's ``agent_name`` or its class (see `Spec` for the exact order).
@@ -59,105 +62,151 @@ def track_task(
     ``task_id``, ``workflow_id``: an id for the span, or a function of the call's arguments that returns one. Ids are
     never on metrics.
     ``attributes``: fixed attributes for the span, not on metrics.
+    ``capture``: record arguments and results as text on the span, bounded and with secrets left out; a `Capture` says
+    how. By default what `configure` or OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says.
+    ``detect_failure``: asked for each returned result; an exception, a non-empty string (the message) or another true
+    value means that the task failed although it returned.
+    ``usage``: asked for each returned result for the tokens it cost (see `TaskHandle.record`).
+    ``outcomes``: outcome by class of exception, where the rules of the documentation do not fit.
 
     Raises TypeError or ValueError at decoration, naming the argument.
     """
-    _require_text("name", name)
-    _require_text("agent", agent)
+    options = _checked(
+        "track_task",
+        name=name,
+        agent=agent,
+        operation=operation,
+        task_id=task_id,
+        workflow_id=workflow_id,
+        attributes=attributes,
+        capture=capture,
+        detect_failure=detect_failure,
+        usage=usage,
+        outcomes=outcomes,
+    )
+    tracker = Tracker("track_task", options)
+    return tracker if function is None else tracker(function)
+
+
+@overload
+def track_tool(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def track_tool(
+    *,
+    name: str | None = ...,
+    agent: str | None = ...,
+    task_id: TaskId | None = ...,
+    workflow_id: TaskId | None = ...,
+    attributes: Mapping[str, AttributeValue] | None = ...,
+    capture: bool | Capture | None = ...,
+    detect_failure: Callable[[Any], object] | None = ...,
+    usage: FindUsage | None = ...,
+    outcomes: Mapping[type[BaseException], Outcome] | None = ...,
+) -> Tracker: ...
+def track_tool(function: Callable[P, R] | None = None, /, **keywords: Any) -> Callable[P, R] | Tracker:
+    """`track_task` with ``operation=Operation.EXECUTE_TOOL``: a tool that agents call."""
+    return _as("track_tool", Operation.EXECUTE_TOOL, function, keywords)
+
+
+@overload
+def track_workflow(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def track_workflow(
+    *,
+    name: str | None = ...,
+    agent: str | None = ...,
+    task_id: TaskId | None = ...,
+    workflow_id: TaskId | None = ...,
+    attributes: Mapping[str, AttributeValue] | None = ...,
+    capture: bool | Capture | None = ...,
+    detect_failure: Callable[[Any], object] | None = ...,
+    usage: FindUsage | None = ...,
+    outcomes: Mapping[type[BaseException], Outcome] | None = ...,
+) -> Tracker: ...
+def track_workflow(function: Callable[P, R] | None = None, /, **keywords: Any) -> Callable[P, R] | Tracker:
+    """`track_task` with ``operation=Operation.INVOKE_WORKFLOW``: several tasks that belong together."""
+    return _as("track_workflow", Operation.INVOKE_WORKFLOW, function, keywords)
+
+
+def _as(
+    where: str, operation: Operation, function: Callable[P, R] | None, keywords: Mapping[str, Any]
+) -> Callable[P, R] | Tracker:
+    tracker = Tracker(where, _checked(where, operation=operation, **keywords))
+    return tracker if function is None else tracker(function)
+
+
+def _checked(
+    where: str,
+    *,
+    name: str | None = None,
+    agent: str | None = None,
+    operation: Operation = Operation.INVOKE_AGENT,
+    task_id: TaskId | None = None,
+    workflow_id: TaskId | None = None,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    capture: bool | Capture | None = None,
+    detect_failure: Callable[[Any], object] | None = None,
+    usage: FindUsage | None = None,
+    outcomes: Mapping[type[BaseException], Outcome] | None = None,
+) -> Options:
+    """The arguments as `Options`. Raises TypeError or ValueError, naming the argument."""
+    _require_text(where, "name", name)
+    _require_text(where, "agent", agent)
     if not isinstance(operation, Operation):
-        raise TypeError(f"track_task: operation must be an Operation, not {operation!r}")
-    _require_id("task_id", task_id)
-    _require_id("workflow_id", workflow_id)
-    extra = _checked_attributes(attributes)
-
-    def decorate(target: Callable[P, R]) -> Callable[P, R]:
-        # staticmethod and classmethod objects come in when the decorator stands above them: wrap what they hold
-        if isinstance(target, staticmethod | classmethod):
-            return cast("Callable[P, R]", type(target)(decorate(target.__func__)))
-        kind = _checked_target(target)
-        task = name or kind.__name__
-        receiver, owner = _where(kind)
-        is_agent = operation in (Operation.INVOKE_AGENT, Operation.PLAN)
-        spec = Spec(
-            operation=operation,
-            task=task,
-            agent=agent,
-            owner=owner if is_agent or _in_class(kind) else None,
-            has_receiver=receiver,
-            task_id=task_id,
-            workflow_id=workflow_id,
-            extra=extra,
-        )
-        return cast("Callable[P, R]", _wrapper_for(kind)(target, spec))
-
-    if function is None:
-        return decorate
-    return decorate(function)
+        raise TypeError(f"{where}: operation must be an Operation, not {operation!r}")
+    _require_id(where, "task_id", task_id)
+    _require_id(where, "workflow_id", workflow_id)
+    if capture is not None and not isinstance(capture, bool | Capture):
+        raise TypeError(f"{where}: capture must be True, False or a Capture, not {capture!r}")
+    for argument, value in (("detect_failure", detect_failure), ("usage", usage)):
+        if value is not None and not callable(value):
+            raise TypeError(f"{where}: {argument} must be a function of the result, not {value!r}")
+    return Options(
+        name=name,
+        agent=agent,
+        operation=operation,
+        task_id=task_id,
+        workflow_id=workflow_id,
+        attributes=_attributes(where, attributes),
+        capture=capture,
+        detect_failure=detect_failure,
+        usage=usage,
+        outcomes=_outcomes(where, outcomes),
+    )
 
 
-def _wrapper_for(kind: Callable[..., Any]) -> Callable[[Callable[..., Any], Spec], Callable[..., Any]]:
-    if inspect.isasyncgenfunction(kind):
-        return wrap_async_generator_function
-    if inspect.isgeneratorfunction(kind):
-        return wrap_generator_function
-    if inspect.iscoroutinefunction(kind):
-        return wrap_coroutine_function
-    return wrap_function
-
-
-def _checked_target(target: Any) -> Callable[..., Any]:
-    """The function that tells of what kind ``target`` is: itself, what a partial holds, or an object's ``__call__``."""
-    if isinstance(target, type):
-        raise TypeError(f"track_task: decorate the methods of a class, not the class {target.__name__}")
-    kind = target
-    while isinstance(kind, functools.partial):
-        kind = kind.func
-    if not callable(kind):
-        raise TypeError(f"track_task: a function is needed, not {target!r}; arguments are given by keyword")
-    if not hasattr(kind, "__name__"):
-        return type(kind).__call__
-    return cast("Callable[..., Any]", kind)
-
-
-def _where(kind: Callable[..., Any]) -> tuple[bool, str]:
-    """Whether the first parameter is the agent object, and the name to fall back on (see `Spec`)."""
-    try:
-        first = next(iter(inspect.signature(kind).parameters), "")
-    except (TypeError, ValueError):  # a built-in without a signature
-        first = ""
-    parts = kind.__qualname__.split(".")
-    return first in ("self", "cls"), parts[-2] if _in_class(kind) else parts[0]
-
-
-def _in_class(kind: Callable[..., Any]) -> bool:
-    parts = kind.__qualname__.split(".")
-    return len(parts) > 1 and parts[-2] != "<locals>"
-
-
-def _require_text(argument: str, value: object) -> None:
+def _require_text(where: str, argument: str, value: object) -> None:
     if value is None:
         return
     if not isinstance(value, str):
-        raise TypeError(f"track_task: {argument} must be a str, not {value!r}")
+        raise TypeError(f"{where}: {argument} must be a str, not {value!r}")
     if not value.strip():
-        raise ValueError(f"track_task: {argument} must not be empty")
+        raise ValueError(f"{where}: {argument} must not be empty")
 
 
-def _require_id(argument: str, value: object) -> None:
+def _require_id(where: str, argument: str, value: object) -> None:
     if not callable(value):
-        _require_text(argument, value)
+        _require_text(where, argument, value)
 
 
-def _checked_attributes(attributes: object) -> dict[str, AttributeValue]:
+def _attributes(where: str, attributes: object) -> dict[str, AttributeValue]:
     if attributes is None:
         return {}
     if not isinstance(attributes, Mapping):
-        raise TypeError(f"track_task: attributes must be a mapping, not {attributes!r}")
+        raise TypeError(f"{where}: attributes must be a mapping, not {attributes!r}")
     for key, value in attributes.items():
-        if not isinstance(key, str) or not _ATTRIBUTE_KEY.fullmatch(key):
-            raise ValueError(f"track_task: attributes: {key!r} is not an attribute name")
-        if key.startswith(_OWNED_PREFIXES):
-            raise ValueError(f"track_task: attributes: {key!r} is set by the SDK; use your own prefix")
-        if not isinstance(value, str | bool | int | float):
-            raise TypeError(f"track_task: attributes: {key!r} must be a str, bool, int or float, not {value!r}")
+        check_attribute(f"{where}: attributes", key, value)
     return dict(attributes)
+
+
+def _outcomes(where: str, outcomes: object) -> dict[type[BaseException], Outcome]:
+    if outcomes is None:
+        return {}
+    if not isinstance(outcomes, Mapping):
+        raise TypeError(f"{where}: outcomes must be a mapping, not {outcomes!r}")
+    for kind, outcome in outcomes.items():
+        if not isinstance(kind, type) or not issubclass(kind, BaseException):
+            raise TypeError(f"{where}: outcomes: {kind!r} is not a class of exceptions")
+        if not isinstance(outcome, Outcome):
+            raise TypeError(f"{where}: outcomes: {kind.__name__} must have an Outcome, not {outcome!r}")
+    return dict(outcomes)

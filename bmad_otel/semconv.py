@@ -76,6 +76,12 @@ CPU_MODE: Final = "cpu.mode"
 MEMORY_STATE: Final = "system.memory.state"
 DISK_IO_DIRECTION: Final = "disk.io.direction"
 NETWORK_IO_DIRECTION: Final = "network.io.direction"
+CONTEXT_SWITCH_TYPE: Final = "process.context_switch.type"
+PAGING_FAULT_TYPE: Final = "system.paging.fault.type"
+PAGING_STATE: Final = "system.paging.state"
+FILESYSTEM_STATE: Final = "system.filesystem.state"
+FILESYSTEM_MOUNTPOINT: Final = "system.filesystem.mountpoint"
+GC_GENERATION: Final = "cpython.gc.generation"
 
 # Attributes of what the processor emits -----------------------------------------------------------------------------
 
@@ -190,18 +196,66 @@ AGENT_CPU_TIME: Final = Metric(
 PROCESS_CPU_TIME: Final = Metric("process.cpu.time", Instrument.COUNTER, "s", "CPU time of the process.", (CPU_MODE,))
 PROCESS_CPU_UTILIZATION: Final = Metric(
     "process.cpu.utilization", Instrument.GAUGE, "1",
-    "CPU time of the process since the last reading, divided by the elapsed time and the CPUs available.", (CPU_MODE,),
+    "CPU time of the process since the last reading, divided by the elapsed time and the CPUs it may use, by its CPU "
+    "set and the limits of its control groups.", (CPU_MODE,),
 )  # fmt: skip
 PROCESS_MEMORY_USAGE: Final = Metric(
     "process.memory.usage", Instrument.UP_DOWN_COUNTER, "By", "Resident memory of the process."
 )
+PROCESS_MEMORY_VIRTUAL: Final = Metric(
+    "process.memory.virtual", Instrument.UP_DOWN_COUNTER, "By", "Virtual memory of the process."
+)
 PROCESS_MEMORY_UTILIZATION: Final = Metric(
-    "process.memory.utilization", Instrument.GAUGE, "1", "Resident memory of the process, as a share of the machine's."
+    "process.memory.utilization", Instrument.GAUGE, "1",
+    "Resident memory of the process, as a share of what it may use: the machine's, or the limit of its control groups.",
+)  # fmt: skip
+PROCESS_DISK_IO: Final = Metric(
+    "process.disk.io", Instrument.COUNTER, "By", "Bytes the process read from and wrote to disks.", (DISK_IO_DIRECTION,)
 )
 PROCESS_THREAD_COUNT: Final = Metric(
     "process.thread.count", Instrument.UP_DOWN_COUNTER, "{thread}", "Threads of the process."
 )
+PROCESS_UNIX_FILE_DESCRIPTOR_COUNT: Final = Metric(
+    "process.unix.file_descriptor.count", Instrument.UP_DOWN_COUNTER, "{file_descriptor}",
+    "Open file descriptors of the process.",
+)  # fmt: skip
+PROCESS_WINDOWS_HANDLE_COUNT: Final = Metric(
+    "process.windows.handle.count", Instrument.UP_DOWN_COUNTER, "{handle}", "Open handles of the process; Windows only."
+)
+PROCESS_CONTEXT_SWITCHES: Final = Metric(
+    "process.context_switches", Instrument.COUNTER, "{context_switch}",
+    "Times a thread of the process gave up or was taken off its CPU.", (CONTEXT_SWITCH_TYPE,),
+)  # fmt: skip
+PROCESS_PAGING_FAULTS: Final = Metric(
+    "process.paging.faults", Instrument.COUNTER, "{fault}",
+    "Page faults of the process: major ones had to wait for a disk.", (PAGING_FAULT_TYPE,),
+)  # fmt: skip
 PROCESS_UPTIME: Final = Metric("process.uptime", Instrument.GAUGE, "s", "Time since the process started.")
+
+CPYTHON_GC_COLLECTIONS: Final = Metric(
+    "cpython.gc.collections", Instrument.COUNTER, "{collection}", "Collections of a generation by Python's collector.",
+    (GC_GENERATION,),
+)  # fmt: skip
+CPYTHON_GC_COLLECTED_OBJECTS: Final = Metric(
+    "cpython.gc.collected_objects", Instrument.COUNTER, "{object}", "Objects collected inside a generation.",
+    (GC_GENERATION,),
+)  # fmt: skip
+CPYTHON_GC_UNCOLLECTABLE_OBJECTS: Final = Metric(
+    "cpython.gc.uncollectable_objects", Instrument.COUNTER, "{object}",
+    "Objects inside a generation that were found to be uncollectable.", (GC_GENERATION,),
+)  # fmt: skip
+
+CONTAINER_CPU_TIME: Final = Metric(
+    "container.cpu.time", Instrument.COUNTER, "s", "CPU time of all processes of the container.", (CPU_MODE,)
+)
+CONTAINER_MEMORY_USAGE: Final = Metric(
+    "container.memory.usage", Instrument.UP_DOWN_COUNTER, "By",
+    "Memory of all processes of the container, with the file pages they have cached.",
+)  # fmt: skip
+CONTAINER_MEMORY_AVAILABLE: Final = Metric(
+    "container.memory.available", Instrument.UP_DOWN_COUNTER, "By",
+    "The container's memory limit less its working set; none if there is no limit.",
+)  # fmt: skip
 
 SYSTEM_CPU_TIME: Final = Metric(
     "system.cpu.time", Instrument.COUNTER, "s", "CPU time of the host, all CPUs together.", (CPU_MODE,)
@@ -210,18 +264,48 @@ SYSTEM_CPU_UTILIZATION: Final = Metric(
     "system.cpu.utilization", Instrument.GAUGE, "1",
     "Share of the CPU time since the last reading, all CPUs together.", (CPU_MODE,),
 )  # fmt: skip
-SYSTEM_MEMORY_USAGE: Final = Metric(
-    "system.memory.usage", Instrument.UP_DOWN_COUNTER, "By", "Memory of the host.", (MEMORY_STATE,)
+SYSTEM_CPU_LOGICAL_COUNT: Final = Metric(
+    "system.cpu.logical.count", Instrument.UP_DOWN_COUNTER, "{cpu}", "Logical CPUs of the host."
 )
+SYSTEM_MEMORY_USAGE: Final = Metric(
+    "system.memory.usage", Instrument.UP_DOWN_COUNTER, "By",
+    "Memory of the host. Used is what is not available to further programs; the other states overlap with it.",
+    (MEMORY_STATE,),
+)  # fmt: skip
+SYSTEM_MEMORY_LIMIT: Final = Metric("system.memory.limit", Instrument.UP_DOWN_COUNTER, "By", "Memory the host has.")
 SYSTEM_MEMORY_UTILIZATION: Final = Metric(
     "system.memory.utilization", Instrument.GAUGE, "1", "Share of the host's memory.", (MEMORY_STATE,)
+)
+SYSTEM_MEMORY_LINUX_AVAILABLE: Final = Metric(
+    "system.memory.linux.available", Instrument.UP_DOWN_COUNTER, "By",
+    "The kernel's estimate of what further programs could get without swapping; Linux only.",
+)  # fmt: skip
+SYSTEM_PAGING_USAGE: Final = Metric(
+    "system.paging.usage", Instrument.UP_DOWN_COUNTER, "By", "Swap space of the host.", (PAGING_STATE,)
+)
+SYSTEM_PAGING_UTILIZATION: Final = Metric(
+    "system.paging.utilization",
+    Instrument.GAUGE,
+    "1",
+    "Share of the host's swap space, if it has any.",
+    (PAGING_STATE,),
 )
 SYSTEM_DISK_IO: Final = Metric(
     "system.disk.io", Instrument.COUNTER, "By", "Bytes read from and written to disks.", (DISK_IO_DIRECTION,)
 )
+SYSTEM_FILESYSTEM_USAGE: Final = Metric(
+    "system.filesystem.usage", Instrument.UP_DOWN_COUNTER, "By", "Space of the root file system.",
+    (FILESYSTEM_STATE, FILESYSTEM_MOUNTPOINT),
+)  # fmt: skip
+SYSTEM_FILESYSTEM_UTILIZATION: Final = Metric(
+    "system.filesystem.utilization", Instrument.GAUGE, "1", "Share of the root file system's space.",
+    (FILESYSTEM_STATE, FILESYSTEM_MOUNTPOINT),
+)  # fmt: skip
 SYSTEM_NETWORK_IO: Final = Metric(
-    "system.network.io", Instrument.COUNTER, "By", "Bytes received and transmitted.", (NETWORK_IO_DIRECTION,)
-)
+    "system.network.io", Instrument.COUNTER, "By",
+    "Bytes received and transmitted, without the loopback interface.", (NETWORK_IO_DIRECTION,),
+)  # fmt: skip
+SYSTEM_UPTIME: Final = Metric("system.uptime", Instrument.GAUGE, "s", "Time since the host started.")
 
 DURATION_BY_OPERATION: Final = {
     Operation.INVOKE_AGENT: INVOKE_AGENT_DURATION,
@@ -236,12 +320,17 @@ AGENT_METRICS: Final = (
     TASK_ACTIVE, TASK_OLDEST_AGE, QUEUE_SIZE, AGENT_CPU_TIME, EVENT_LOOP_LAG,
 )  # fmt: skip
 PROCESS_METRICS: Final = (
-    PROCESS_CPU_TIME, PROCESS_CPU_UTILIZATION, PROCESS_MEMORY_USAGE, PROCESS_MEMORY_UTILIZATION,
-    PROCESS_THREAD_COUNT, PROCESS_UPTIME,
+    PROCESS_CPU_TIME, PROCESS_CPU_UTILIZATION, PROCESS_MEMORY_USAGE, PROCESS_MEMORY_VIRTUAL, PROCESS_MEMORY_UTILIZATION,
+    PROCESS_DISK_IO, PROCESS_THREAD_COUNT, PROCESS_UNIX_FILE_DESCRIPTOR_COUNT, PROCESS_WINDOWS_HANDLE_COUNT,
+    PROCESS_CONTEXT_SWITCHES, PROCESS_PAGING_FAULTS, PROCESS_UPTIME,
+    CPYTHON_GC_COLLECTIONS, CPYTHON_GC_COLLECTED_OBJECTS, CPYTHON_GC_UNCOLLECTABLE_OBJECTS,
 )  # fmt: skip
+CONTAINER_METRICS: Final = (CONTAINER_CPU_TIME, CONTAINER_MEMORY_USAGE, CONTAINER_MEMORY_AVAILABLE)
 SYSTEM_METRICS: Final = (
-    SYSTEM_CPU_TIME, SYSTEM_CPU_UTILIZATION, SYSTEM_MEMORY_USAGE, SYSTEM_MEMORY_UTILIZATION,
-    SYSTEM_DISK_IO, SYSTEM_NETWORK_IO,
+    SYSTEM_CPU_TIME, SYSTEM_CPU_UTILIZATION, SYSTEM_CPU_LOGICAL_COUNT,
+    SYSTEM_MEMORY_USAGE, SYSTEM_MEMORY_LIMIT, SYSTEM_MEMORY_UTILIZATION, SYSTEM_MEMORY_LINUX_AVAILABLE,
+    SYSTEM_PAGING_USAGE, SYSTEM_PAGING_UTILIZATION, SYSTEM_DISK_IO, SYSTEM_FILESYSTEM_USAGE,
+    SYSTEM_FILESYSTEM_UTILIZATION, SYSTEM_NETWORK_IO, SYSTEM_UPTIME,
 )  # fmt: skip
 
 # What the processor emits: gauges with gen_ai.agent.name (or host.name) and bmad.metric.type ----------------------

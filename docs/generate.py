@@ -157,6 +157,7 @@ def telemetry() -> str:
         f"`{semconv.TASK_OUTCOME}` is one of " + ", ".join(code(outcome) for outcome in semconv.Outcome) + ".",
         "## Metrics of agents\n\n" + metrics(semconv.AGENT_METRICS),
         "## Metrics of the process\n\n" + metrics(semconv.PROCESS_METRICS),
+        "## Metrics of the container\n\n" + metrics(semconv.CONTAINER_METRICS),
         "## Metrics of the host\n\n" + metrics(semconv.SYSTEM_METRICS),
         "## What the processor emits\n\n"
         f"Under the instrumentation scope `{semconv.PROCESSOR_SCOPE_NAME}`.\n\n"

@@ -64,7 +64,15 @@ class Profiles:
 
     def of(self, key: PartitionKey) -> Profile:
         """The profile of a partition."""
-        return self.by_agent.get(HOST_AGENT if key.kind == "host" else key.name, self.default)
+        return self.by_agent.get(_profile_name(key), self.default)
+
+    def has_own(self, key: PartitionKey) -> bool:
+        """Whether a partition has a profile of its own, and not only the default."""
+        return _profile_name(key) in self.by_agent
+
+
+def _profile_name(key: PartitionKey) -> str:
+    return HOST_AGENT if key.kind == "host" else key.name
 
 
 @dataclass(frozen=True, slots=True)

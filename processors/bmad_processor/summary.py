@@ -105,6 +105,7 @@ def agent_summary(
         "namespace": partition.key.namespace,
         "kind": partition.key.kind,
         "host": partition.key.name if partition.key.kind == "host" else None,
+        "has_profile": settings.profiles.has_own(partition.key),
         "monitoring_enabled": profile.monitoring_enabled,
         "auto_scaling_enabled": profile.auto_scaling_enabled,
         "baseline_metrics": baselines(partition, settings),

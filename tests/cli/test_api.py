@@ -52,13 +52,14 @@ def test_agents_those_in_trouble_first(endpoint: str) -> None:
     assert [row["name"] for row in rows] == ["ProductOwner", EVIL, "Architect", "Architect", "team/x"]
     first = rows[0]
     assert (first["level"], first["instances"], first["p95_s"], first["error_rate"]) == ("critical", 1, 2.0, 25.0)
+    assert not any(row["has_profile"] for row in rows)
     assert [row["namespace"] for row in rows[2:4]] == ["bank", "shop"]
 
 
 @pytest.mark.parametrize("name", ["ProductOwner", "product-owner", "ProductOwnerAgent", "PRODUCT_OWNER"])
 def test_an_agent_under_any_name(endpoint: str, name: str) -> None:
     status, body, _ = ask(endpoint, f"/api/v1/agents/{name}")
-    assert (status, body["agent_name"]) == (200, "ProductOwner")
+    assert (status, body["agent_name"], body["has_profile"]) == (200, "ProductOwner", False)
     assert [alert["alert_id"] for alert in body["alerts"]] == ["ProductOwner_cpu_usage_1640995200", "old"]
 
 

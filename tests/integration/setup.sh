@@ -1,13 +1,45 @@
 #!/usr/bin/env bash
-# Installs what the integration tests need beside Python: Node.js with npm, and the JavaScript OpenTelemetry SDK.
+# Installs what the integration tests need beside our own environment: other vendors' SDKs for Python, each in an
+# environment of its own (vendors/), Node.js with npm, and the JavaScript OpenTelemetry SDK (js/).
 # Run by `make test-integration`. What cannot be had ends with a message and a failure: nothing is left out silently.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/js"
+cd "$(dirname "${BASH_SOURCE[0]}")"
 
 fail() {
   echo "tests/integration/setup.sh: $1" >&2
   exit 1
 }
+
+# Python -------------------------------------------------------------------------------------------------------------
+
+root=$(cd ../.. && pwd)
+python=$root/.venv/bin/python
+[[ -x $python ]] || python=${PYTHON:-python3}
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+
+for list in vendors/*.txt; do
+  name=$(basename "$list" .txt)
+  venv=vendors/.venv/$name
+  if [[ $venv/.installed -nt $list ]]; then
+    echo "$name: already there"
+    continue
+  fi
+  echo "$name: pip install ..."
+  rm -rf "$venv"
+  if [[ ! -x vendors/.venv/pip/bin/pip ]]; then
+    # one newer pip for all of them: the one that comes with Python 3.11 takes three times as long for these lists
+    "$python" -m venv vendors/.venv/pip || fail "python -m venv failed"
+    vendors/.venv/pip/bin/pip install --quiet "pip==26.3" || fail "pip install pip failed"
+  fi
+  "$python" -m venv --without-pip "$venv" || fail "python -m venv failed"
+  pip=(vendors/.venv/pip/bin/pip --python "$venv/bin/python" install --quiet --no-deps --no-compile)
+  "${pip[@]}" --requirement "$list" --editable "$root" || fail "pip install of $list failed"
+  touch "$venv/.installed"
+done
+
+# JavaScript ---------------------------------------------------------------------------------------------------------
+
+cd js
 
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
   if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then

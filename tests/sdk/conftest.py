@@ -21,10 +21,10 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from bmad_otel._cpu import CpuMeter
 from bmad_otel._labels import AgentNames
 from bmad_otel._running import RunningTasks
 from bmad_otel._state import state
+from bmad_otel._steps import CpuMeter
 
 
 @dataclass

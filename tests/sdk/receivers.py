@@ -8,17 +8,22 @@ from concurrent import futures
 from typing import Any
 
 import grpc
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-_MESSAGES: dict[str, Any] = {"traces": ExportTraceServiceRequest, "metrics": ExportMetricsServiceRequest}
+_MESSAGES: dict[str, Any] = {
+    "traces": ExportTraceServiceRequest,
+    "metrics": ExportMetricsServiceRequest,
+    "logs": ExportLogsServiceRequest,
+}
 
 
 class Received:
     """Requests by signal, with the headers of each, in order of arrival."""
 
     def __init__(self) -> None:
-        self.requests: dict[str, list[Any]] = {"traces": [], "metrics": []}
+        self.requests: dict[str, list[Any]] = {signal: [] for signal in _MESSAGES}
         self.headers: list[dict[str, str]] = []
         self.endpoint = ""
 
@@ -71,7 +76,8 @@ class GrpcReceiver(Received):
             self._received = received
 
         def service(self, details: Any) -> Any:
-            signal = "traces" if "TraceService" in details.method else "metrics"
+            service = details.method.split(".")[-1]
+            signal = {"TraceService/Export": "traces", "LogsService/Export": "logs"}.get(service, "metrics")
             headers = {key: value for key, value in details.invocation_metadata if isinstance(value, str)}
 
             def export(body: bytes, _context: Any) -> bytes:

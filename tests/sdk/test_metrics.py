@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -140,9 +140,15 @@ def test_a_cpu_counter_never_falls(telemetry: Telemetry) -> None:
     assert readings == sorted(readings)
 
 
-def test_metrics_are_exact_when_spans_are_sampled_out(telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch) -> None:
-    unsampled = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False).get_tracer("bmad_otel")
-    monkeypatch.setattr(state.open(), "tracer", unsampled)
+@pytest.fixture
+def sampled_out() -> Iterator[None]:
+    state.open().talk_to(TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False).get_tracer("bmad_otel"))
+    yield
+    state.open().providers_changed()
+
+
+@pytest.mark.usefixtures("sampled_out")
+def test_metrics_are_exact_when_spans_are_sampled_out(telemetry: Telemetry) -> None:
     children: list[bool] = []
 
     @track_task(agent="Silent")

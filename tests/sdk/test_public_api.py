@@ -17,19 +17,26 @@ from bmad_otel import semconv
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sdk.md").read_text()
+PAGES = {name: (ROOT / "docs" / name).read_text() for name in ("sdk.md", "testing.md")}
 
 
 def test_the_names() -> None:
     assert bmad_otel.__all__ == [
-        "configure", "shutdown", "force_flush", "track_task", "Operation", "Outcome", "__version__",
+        "configure", "shutdown", "force_flush", "diagnostics", "Diagnostics", "track_task", "track_tool",
+        "track_workflow", "instrument_agent", "current_task", "TaskHandle", "Usage", "Capture", "observe_queue",
+        "Operation", "Outcome", "__version__",
     ]  # fmt: skip
-    public = {name for name in vars(bmad_otel) if not name.startswith("_")} - {"semconv"}
+    public = {name for name in vars(bmad_otel) if not name.startswith(("_", "@"))} - {
+        "semconv",
+        "testing",
+        "instrumentor",
+    }
     assert public == {name for name in bmad_otel.__all__ if not name.startswith("_")}
 
 
-def test_all_modules_but_the_table_are_private() -> None:
+def test_all_modules_but_the_table_and_the_entry_point_are_private() -> None:
     modules = {path.stem for path in Path(bmad_otel.__file__).parent.glob("*.py")}
-    assert {name for name in modules if not name.startswith("_")} == {"semconv"}
+    assert {name for name in modules if not name.startswith("_")} == {"semconv", "instrumentor"}
 
 
 @pytest.mark.parametrize("name", ["configure", "shutdown", "force_flush", "track_task"])
@@ -49,14 +56,15 @@ def test_the_page_shows_each_signature(name: str) -> None:
 
 
 def test_the_page_names_every_metric_and_attribute_of_the_sdk() -> None:
-    rows = semconv.AGENT_METRICS + semconv.PROCESS_METRICS + semconv.SYSTEM_METRICS
-    missing = [row.name for row in rows if row.name not in PAGE and row is not semconv.QUEUE_SIZE]
+    rows = semconv.AGENT_METRICS + semconv.PROCESS_METRICS + semconv.CONTAINER_METRICS + semconv.SYSTEM_METRICS
+    missing = [row.name for row in rows if row.name not in PAGE]
     assert missing == []
     assert [outcome for outcome in bmad_otel.Outcome if f"`{outcome.value}`" not in PAGE] == []
 
 
-def test_the_examples_on_the_page_run() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_the_examples_on_the_pages_run(page: str) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL)
     assert blocks
     for block in blocks:
         result = subprocess.run(

@@ -45,6 +45,11 @@ class StatusName(StrEnum):
     RESOLVED = "resolved"
 
 
+class ProtocolName(StrEnum):
+    GRPC = "grpc"
+    HTTP = "http/protobuf"
+
+
 def _endpoint(text: str | None) -> str | None:
     if text is None:
         return None
@@ -204,6 +209,45 @@ def show_alerts(
 
 def _level(alert: dict[str, Any]) -> Level:
     return Level[str(alert["level"]).upper()]
+
+
+@app.command()
+def doctor(
+    endpoint: Annotated[
+        str | None,
+        typer.Option(help="Receiver, as for configure(endpoint=...). [default: the OTEL_EXPORTER_OTLP_ variables]"),
+    ] = None,
+    protocol: Annotated[
+        ProtocolName | None, typer.Option(help="Protocol, as for configure(protocol=...). [default: likewise]")
+    ] = None,
+    api: Annotated[
+        str | None,
+        typer.Option(
+            envvar="BMAD_OTEL_ENDPOINT",
+            callback=_endpoint,
+            help="API of the collector. [default: port 8320 of the receiver's host]",
+        ),
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, max=60, help="Seconds to wait for each answer.")] = 5.0,
+    measure: Annotated[bool, typer.Option(help="Measure what a tracked call costs; takes two seconds.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Why does no data arrive, who is unprofiled, what does tracking cost here? With what to do about it.
+
+    Sends empty requests, changes nothing. Exit code 1: there is a problem; warnings alone are 0.
+    """
+    # imported here: what it asks with is of no use to the other commands
+    from .doctor import Asked, Status, examine, settings_of, show, to_json
+
+    try:
+        settings = settings_of(endpoint, None if protocol is None else protocol.value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error).removeprefix("configure: ")) from error
+    out = Output()
+    findings = examine(Asked(settings, api, timeout, measure))
+    out.json(to_json(findings)) if as_json else show(out, findings)
+    if any(finding.status is Status.PROBLEM for finding in findings):
+        sys.exit(FAILED)
 
 
 @app.command("version")

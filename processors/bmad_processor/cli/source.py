@@ -56,7 +56,7 @@ class Source:
         if self.endpoint is None and self.state is not None:
             return self._read(state, path, params or {}, f"reading {state}", "")
         try:
-            return _ask(endpoint, path, params or {})
+            return ask(endpoint, path, params)
         except Unreachable as error:
             if self.state is None and split_endpoint(endpoint)[0] not in _LOCAL:
                 raise NoData(f"no collector answers at {endpoint} ({error})") from error
@@ -73,18 +73,24 @@ class Source:
             raise NoData(f"{missing}{error}; {hint}") from error
 
 
-def _ask(endpoint: str, path: str, params: Mapping[str, str]) -> dict[str, Any]:
+def ask(
+    endpoint: str, path: str, params: Mapping[str, str] | None = None, *, timeout_s: float = TIMEOUT_S
+) -> dict[str, Any]:
+    """The answer of the API at ``endpoint``. Raises Unreachable, Failed, NoData or Unanswerable."""
     host, port = split_endpoint(endpoint)
     target = "/api/v1/" + quote(path) + ("?" + urlencode(params) if params else "")
-    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     try:
         connection.request("GET", target, headers={"Accept": "application/json"})
         response = connection.getresponse()
         body = response.read(MAX_ANSWER_BYTES + 1)
     except TimeoutError as error:
-        raise Failed(f"the collector at {endpoint} did not answer within {TIMEOUT_S:.0f} s") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(str(error) or type(error).__name__) from error
+        raise Failed(f"the collector at {endpoint} did not answer within {timeout_s:g} s") from error
+    except OSError as error:
+        raise Unreachable(error.strerror or str(error) or type(error).__name__) from error
+    except http.client.HTTPException as error:
+        # what such an error says is what came, which may be anything
+        raise Unreachable("what listens there does not speak HTTP") from error
     finally:
         connection.close()
     try:

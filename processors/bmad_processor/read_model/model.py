@@ -180,6 +180,7 @@ def _row(partition: Partition, settings: EngineSettings, level: Level | None, no
         "level": None if level is None else level.label,
         "tasks_total": partition.tasks_total,
         "errors_total": partition.errors_total,
+        "has_profile": settings.profiles.has_own(partition.key),
         "monitoring_enabled": profile.monitoring_enabled,
         "auto_scaling_enabled": profile.auto_scaling_enabled,
         "scaling": {name: advice[name] for name in ("current", "desired", "action")},

@@ -1,4 +1,4 @@
-"""Durations of tasks, aggregated by us: exponential histograms filled in batches.
+"""Durations of tasks and what else is a histogram of theirs, aggregated by us: filled in batches, exponential.
 
 For the meter provider that `configure` makes. The hot path appends a number to a list; everything else happens when a
 source is asked for its metrics, or for one task in `_FOLD_AT`.
@@ -14,7 +14,6 @@ from bmad_otel import semconv
 from bmad_otel._clock import clock
 from bmad_otel._exponential import ExponentialHistogram
 from bmad_otel._labels import AttributeValue
-from bmad_otel.semconv import Operation
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import Exemplar
@@ -35,13 +34,13 @@ Source = Callable[["AggregationTemporality"], Sequence["Metric"]]
 
 
 class Series:
-    """The durations of the tasks with one set of attributes, and the slowest since the last look with its span.
+    """The values of one metric with one set of attributes, and the highest since the last look with its span.
 
     ``values`` waits to be counted. Appending is one step for the interpreter and the list is only cut at its front, so
     tasks of any thread add to it without a lock.
     """
 
-    __slots__ = ("_durations", "attributes", "metric", "slowest", "slowest_s", "start_unix_ns", "values", "views")
+    __slots__ = ("_durations", "attributes", "highest", "highest_span", "metric", "start_unix_ns", "values", "views")
 
     def __init__(self, durations: Durations, metric: semconv.Metric, attributes: dict[str, AttributeValue]) -> None:
         self._durations = durations
@@ -54,15 +53,15 @@ class Series:
         self.start_unix_ns = clock.unix_ns()
         self.values: list[float] = []
         self.views: list[_View] = []
-        self.slowest_s = -1.0
-        self.slowest: Span | None = None
+        self.highest = -1.0
+        self.highest_span: Span | None = None
 
-    def add(self, duration_s: float, span: Span) -> None:
-        """One more task. The pair of duration and span may be torn between two threads: both are true examples."""
-        self.values.append(duration_s)
-        if duration_s > self.slowest_s:
-            self.slowest_s = duration_s
-            self.slowest = span
+    def add(self, value: float, span: Span) -> None:
+        """One more value. The pair of value and span may be torn between two threads: both are true examples."""
+        self.values.append(value)
+        if value > self.highest:
+            self.highest = value
+            self.highest_span = span
         if len(self.values) >= _FOLD_AT:
             self._durations.fold(self)
 
@@ -89,9 +88,8 @@ class Durations:
         self._series: dict[Key, Series] = {}
         self._sources = 0
 
-    def series(self, operation: Operation, attributes: dict[str, AttributeValue]) -> Series:
+    def series(self, metric: semconv.Metric, attributes: dict[str, AttributeValue]) -> Series:
         """The series of these attributes; the one of the overflow when there are too many."""
-        metric = semconv.DURATION_BY_OPERATION[operation]
         key = (metric.name, tuple(sorted(attributes.items())))
         found = self._series.get(key)
         if found is not None:
@@ -179,14 +177,14 @@ def _point(series: Series, view: _View, now_ns: int) -> ExponentialHistogramData
 
 
 def _exemplars(series: Series, now_ns: int) -> list[Exemplar]:
-    """The slowest task since the last look, if its span was sampled."""
+    """The task with the highest value since the last look, if its span was sampled."""
     from opentelemetry.sdk.metrics import Exemplar
 
-    span, duration_s = series.slowest, series.slowest_s
-    series.slowest, series.slowest_s = None, -1.0
+    span, value = series.highest_span, series.highest
+    series.highest_span, series.highest = None, -1.0
     if span is None:
         return []
     context = span.get_span_context()
     if not context.trace_flags.sampled:
         return []
-    return [Exemplar({}, duration_s, now_ns, context.span_id, context.trace_id)]
+    return [Exemplar({}, value, now_ns, context.span_id, context.trace_id)]

@@ -11,15 +11,11 @@ import contextvars
 import functools
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import Any, Final
+from typing import Any
 
 from bmad_otel._spec import Spec, Started
 from bmad_otel._stepwise import stepwise
-from bmad_otel._task import Task
-
-_COLLECTS_ANYWHERE: Final = sys.version_info < (3, 12)
-"""Before Python 3.12 the garbage collector may close a generator in the middle of the interpreter setting a context
-variable. Setting another one then crashes the interpreter, so the body's last step runs in a copy of the context."""
+from bmad_otel._task import COLLECTS_ANYWHERE, Task
 
 
 def wrap_generator_function(
@@ -38,7 +34,7 @@ def wrap_generator_function(
             step, value = body.send, None
             while True:
                 try:
-                    if closing and _COLLECTS_ANYWHERE:
+                    if closing and COLLECTS_ANYWHERE:  # so the last step sets variables in a copy of the context
                         item = contextvars.copy_context().run(_step, task, step, value)
                     else:
                         item = _step(task, step, value)

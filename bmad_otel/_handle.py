@@ -164,4 +164,4 @@ def _record(task: Task, usage: Usage) -> None:
     if usage.provider is not None:
         attributes[semconv.GEN_AI_PROVIDER_NAME] = str(usage.provider)[:MAX_NAME_LENGTH]
     for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
-        task.count_tokens(tokens, {**attributes, semconv.GEN_AI_TOKEN_TYPE: kind})
+        task.measure(semconv.TOKEN_USAGE, tokens, {**attributes, semconv.GEN_AI_TOKEN_TYPE: kind})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics, trace
@@ -20,7 +21,7 @@ from bmad_otel import _guard, semconv
 from bmad_otel._clock import clock
 from bmad_otel._labels import AttributeValue
 from bmad_otel._version import __version__
-from bmad_otel.semconv import Instrument, Metric, Operation
+from bmad_otel.semconv import Instrument, Metric
 
 if TYPE_CHECKING:
     from bmad_otel._state import State
@@ -35,6 +36,8 @@ Measure = Callable[[], Iterable[Observation]]
 _MAX_LATE: Final = 10_000
 """Records that wait for the next task or collection; as many tasks are seldom dropped unfinished in between."""
 
+_NOWHERE: Final = Context()
+
 _ASK_AGAIN_NS: Final = 100_000
 """How long an idle program's meter provider is taken to be still missing. Asking for it costs as much as all the rest
 of an untracked call."""
@@ -44,26 +47,23 @@ class Instruments:
     """What a tracked call reports to.
 
     ``rests`` after `shutdown` and while the program has no providers at all: calls then run untracked. ``folds``: the
-    meter provider is ours and durations are aggregated by us; ``records``: they are recorded in the histograms
-    ``durations``, which a meter provider of the program needs.
+    meter provider is ours and histograms are aggregated by us (`_durations`); ``records``: values are recorded in those
+    of the meter provider, which one of the program needs.
     """
 
     __slots__ = (
         "_asked_ns",
         "_closed",
+        "_histograms",
         "_late",
         "_makes_spans",
+        "_recording",
         "_stand_ins",
-        "durations",
         "folds",
-        "inference_calls",
-        "lag",
         "records",
         "rests",
         "set_outcome",
         "start_span",
-        "tokens",
-        "tool_calls",
     )
 
     start_span: StartSpan
@@ -72,13 +72,13 @@ class Instruments:
     def __init__(self, tracer: Tracer, meter: Meter, *, closed: bool = False) -> None:
         self.talk_to(tracer)
         self._closed = closed
-        histograms = {metric: _histogram(meter, metric) for metric in dict.fromkeys(_DURATIONS.values())}
-        self.durations = {operation: histograms[metric] for operation, metric in _DURATIONS.items()}
-        self.lag = _histogram(meter, semconv.EVENT_LOOP_LAG)
-        self.inference_calls = _histogram(meter, semconv.INFERENCE_CALLS)
-        self.tool_calls = _histogram(meter, semconv.TOOL_CALLS)
-        self.tokens = _histogram(meter, semconv.TOKEN_USAGE)
-        self._late: deque[tuple[Histogram, float, Mapping[str, AttributeValue], Context]] = deque(maxlen=_MAX_LATE)
+        self._histograms = {
+            metric: _histogram(meter, metric)
+            for metric in semconv.AGENT_METRICS
+            if metric.instrument is Instrument.HISTOGRAM
+        }
+        self._late: deque[tuple[Metric, float, Mapping[str, AttributeValue]]] = deque()
+        self._recording: set[int] = set()
         self._makes_spans = False
         self.folds = False
         self.records = True
@@ -86,18 +86,49 @@ class Instruments:
         self._asked_ns = 0
         self.rests = closed or all(is_placeholder(provider) for provider in self._stand_ins)
 
-    def record_late(
-        self, histogram: Histogram, value: float, attributes: Mapping[str, AttributeValue], context: Context
+    def record(
+        self, metric: Metric, value: float, attributes: Mapping[str, AttributeValue], context: Context | None
     ) -> None:
-        """Record at the next occasion: for what the garbage collector ends, which may be in the middle of the meter
-        provider's own work with its locks held by this very thread."""
-        self._late.append((histogram, value, attributes, context))
+        """Record in the meter provider's histogram; with None as context at the next occasion.
+
+        That is for what the garbage collector ends, maybe in the middle of the meter provider's own work, with locks
+        held by this very thread. So is what a signal handler ends while this thread is here.
+        """
+        thread = get_ident()
+        if context is None or thread in self._recording:
+            if len(self._late) >= _MAX_LATE:
+                _guard.warn_once(
+                    "late", "bmad_otel: more than %d tasks ended at once; some are not in metrics", _MAX_LATE
+                )
+                return
+            self._late.append((metric, value, attributes))
+            return
+        self._recording.add(thread)
+        try:
+            self._catch_up()
+            self._histograms[metric].record(value, attributes, context)
+        finally:
+            self._recording.discard(thread)
 
     def catch_up(self) -> None:
         """Record what is late; called where no lock of the meter provider is held."""
+        thread = get_ident()
+        if thread not in self._recording:
+            self._recording.add(thread)
+            try:
+                self._catch_up()
+            finally:
+                self._recording.discard(thread)
+
+    def after_fork_in_child(self) -> None:
+        """What is late is the parent's to record."""
+        self._late.clear()
+        self._recording.clear()
+
+    def _catch_up(self) -> None:
         while self._late:
-            histogram, value, attributes, context = self._late.popleft()
-            histogram.record(value, attributes, context)
+            metric, value, attributes = self._late.popleft()
+            self._histograms[metric].record(value, attributes, _NOWHERE)
 
     def wakes_up(self) -> bool:
         """Whether an idle program has got a provider of either kind by now. Asked at each call, so it is quick."""
@@ -145,9 +176,6 @@ class Instruments:
                 span.set_attribute(semconv.TASK_OUTCOME, outcome)
 
         self.start_span, self.set_outcome = start_span, set_outcome
-
-
-_DURATIONS: Final[Mapping[Operation, Metric]] = semconv.DURATION_BY_OPERATION
 
 
 def open_instruments(state: State) -> Instruments:

@@ -83,7 +83,9 @@ class Labels:
         attributes = {**self._metric, semconv.TASK_OUTCOME: outcome.value}
         if error_type is not None:
             attributes[semconv.ERROR_TYPE] = error_type
-        series = self._series[outcome, error_type] = durations.series(self.operation, attributes)
+        series = self._series[outcome, error_type] = durations.series(
+            semconv.DURATION_BY_OPERATION[self.operation], attributes
+        )
         if outcome is Outcome.OK:
             self.ok = series
         return series

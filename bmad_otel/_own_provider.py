@@ -22,8 +22,9 @@ from bmad_otel import semconv
 from bmad_otel._delivery.exporters import temporalities
 from bmad_otel._durations import Source
 from bmad_otel._version import __version__
+from bmad_otel.semconv import Instrument
 
-_DURATIONS = frozenset(metric.name for metric in semconv.DURATION_BY_OPERATION.values())
+_DURATIONS = frozenset(metric.name for metric in semconv.AGENT_METRICS if metric.instrument is Instrument.HISTOGRAM)
 
 
 class AddsDurations:

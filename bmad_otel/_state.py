@@ -77,6 +77,8 @@ class State:
         self.running.tasks.clear()  # the very dict the tasks of the parent know
         self.cpu = CpuMeter()
         self.durations.after_fork_in_child()
+        if self.instruments is not None:
+            self.instruments.after_fork_in_child()
 
 
 state = State()

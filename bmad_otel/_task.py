@@ -6,7 +6,7 @@ The wrappers of each shape (`_calls`, `_generators`, `_track`) create a `Task`, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 LAG_NS: Final = 50_000_000
 """A step that keeps an event loop busy for longer is told as lag: half of what asyncio's debug mode calls slow."""
+
+COLLECTS_ANYWHERE: Final = sys.version_info < (3, 12)
+"""Before Python 3.12 the garbage collector may close a generator or coroutine in the middle of the interpreter setting
+a context variable. Setting another one then crashes the interpreter."""
 
 CURRENT: Final[ContextVar[Task | None]] = ContextVar("bmad_otel.task", default=None)
 """The innermost task around the running code."""
@@ -145,6 +149,8 @@ class Task:
         What is closed by the garbage collector or from another asyncio task ends in another context than it began in:
         there is nothing of ours to take back there, and trying would be an error in OpenTelemetry's log.
         """
+        if COLLECTS_ANYWHERE and CURRENT.get() is not self:
+            return
         try:
             CURRENT.reset(self._current_token)
         except ValueError:
@@ -165,7 +171,7 @@ class Task:
         if not on_loop or own_ns < LAG_NS or self.agent is None:
             return
         try:
-            self._instruments.lag.record(own_ns / 1e9, {semconv.GEN_AI_AGENT_NAME: self.agent}, self._context)
+            self.measure(semconv.EVENT_LOOP_LAG, own_ns / 1e9, {semconv.GEN_AI_AGENT_NAME: self.agent})
         except Exception as error:  # noqa: BLE001 - views and exemplar filters are other people's code
             _guard.contain("recording event-loop lag", error)
 
@@ -255,17 +261,17 @@ class Task:
 
     def _record(self, duration_ns: int, series: Series, *, is_late: bool = False) -> None:
         # The span's context comes along for exemplars: a generator may end while another context is current.
-        instruments = self._instruments
-        record = instruments.durations[self.labels.operation]
-        if is_late:
-            instruments.record_late(record, duration_ns / 1e9, series.attributes, self._context)
-        else:
-            instruments.catch_up()
-            record.record(duration_ns / 1e9, series.attributes, self._context)
+        self._instruments.record(
+            series.metric, duration_ns / 1e9, series.attributes, None if is_late else self._context
+        )
 
-    def count_tokens(self, tokens: int, attributes: Mapping[str, AttributeValue]) -> None:
-        """Record the tokens of one kind of one model call."""
-        self._instruments.tokens.record(tokens, attributes, self._context)
+    def measure(self, metric: semconv.Metric, value: float, attributes: dict[str, AttributeValue]) -> None:
+        """One value of a histogram of the task's, besides its duration."""
+        instruments = self._instruments
+        if instruments.folds:
+            self._state.durations.series(metric, attributes).add(value, self.span)
+        if instruments.records:
+            instruments.record(metric, value, attributes, self._context)
 
     def agent_task(self) -> Task | None:
         """The running agent task this one is, or works for."""
@@ -280,13 +286,12 @@ class Task:
             agent.said().tool_calls += 1
 
     def _tell(self, said: Said) -> None:
-        span, context, instruments = self.span, self._context, self._instruments
+        span = self.span
         if span.is_recording() and (said.input_tokens or said.output_tokens):
             span.set_attribute(semconv.GEN_AI_USAGE_INPUT_TOKENS, said.input_tokens)
             span.set_attribute(semconv.GEN_AI_USAGE_OUTPUT_TOKENS, said.output_tokens)
         if self.labels.operation is Operation.INVOKE_AGENT and self.agent is not None:
-            attributes = {semconv.GEN_AI_AGENT_NAME: self.agent}
             if said.inference_calls:
-                instruments.record_late(instruments.inference_calls, said.inference_calls, attributes, context)
+                self.measure(semconv.INFERENCE_CALLS, said.inference_calls, {semconv.GEN_AI_AGENT_NAME: self.agent})
             if said.tool_calls:
-                instruments.record_late(instruments.tool_calls, said.tool_calls, attributes, context)
+                self.measure(semconv.TOOL_CALLS, said.tool_calls, {semconv.GEN_AI_AGENT_NAME: self.agent})

@@ -15,7 +15,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from bmad_otel._clock import Clock, use
 from bmad_otel._durations import MAX_SERIES, Durations, Source
-from bmad_otel.semconv import Operation
+from bmad_otel.semconv import INVOKE_AGENT_DURATION
 
 CUMULATIVE, DELTA = AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA
 SPAN = trace.INVALID_SPAN
@@ -30,7 +30,7 @@ def points(source: Source, temporality: AggregationTemporality = CUMULATIVE) -> 
 
 
 def of(durations: Durations, **attributes: str) -> Any:
-    return durations.series(Operation.INVOKE_AGENT, dict(attributes))
+    return durations.series(INVOKE_AGENT_DURATION, dict(attributes))
 
 
 def test_every_source_reports_every_task() -> None:

@@ -674,3 +674,42 @@ def test_the_process_dies_of_no_signal_of_ours(run_python: RunPython) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (7, "", "")
     (span,) = received.spans()
     assert {a.key: a.value.string_value for a in span.attributes}["error.type"] == "SystemExit"
+
+
+def test_a_tracked_signal_handler_and_a_meter_provider_of_the_programs_own(run_python: RunPython) -> None:
+    """It interrupts the provider while this thread holds its locks."""
+    program = """
+        import faulthandler, signal
+        from opentelemetry import metrics
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        from bmad_otel import track_task
+        faulthandler.dump_traceback_later(30, exit=True)
+        reader = InMemoryMetricReader()
+        metrics.set_meter_provider(MeterProvider(metric_readers=[reader]))
+        handled = 0
+
+        @track_task(agent="A")
+        def work(): pass
+
+        def handler(*_):
+            global handled
+            work()
+            handled += 1
+
+        signal.signal(signal.SIGVTALRM, handler)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0005, 0.0005)
+        done = 0
+        while handled < 150 or done < 4000:
+            work()
+            done += 1
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        (resource,) = reader.get_metrics_data().resource_metrics
+        counts = {
+            metric.name: sum(point.count for point in metric.data.data_points)
+            for metric in resource.scope_metrics[0].metrics if metric.name == "gen_ai.invoke_agent.duration"
+        }
+        print(counts["gen_ai.invoke_agent.duration"] - handled - done)
+    """
+    result = run_python(program)
+    assert (result.returncode, result.stdout.strip(), result.stderr) == (0, "0", "")

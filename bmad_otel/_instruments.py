@@ -6,10 +6,10 @@ API hands out placeholders which start to report when providers are set.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from threading import get_ident
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics, trace
@@ -26,8 +26,8 @@ from bmad_otel.semconv import Instrument, Metric
 if TYPE_CHECKING:
     from bmad_otel._state import State
 
-StartSpan = Callable[[str, Mapping[str, AttributeValue], int], Span]
-"""Name, attributes and start in nanoseconds since the epoch to a span below the current one."""
+StartSpan = Callable[[str, Mapping[str, AttributeValue], int, Context], Span]
+"""Name, attributes, start in nanoseconds since the epoch, and context to a span below the context's."""
 
 SetOutcome = Callable[[Span, str], None]
 
@@ -52,13 +52,14 @@ class Instruments:
     """
 
     __slots__ = (
-        "_asked_ns",
+        "_ask_at_ns",
         "_closed",
+        "_give_tracer",
         "_histograms",
         "_late",
         "_makes_spans",
+        "_meter_stand_in",
         "_recording",
-        "_stand_ins",
         "folds",
         "records",
         "rests",
@@ -82,9 +83,10 @@ class Instruments:
         self._makes_spans = False
         self.folds = False
         self.records = True
-        self._stand_ins = (trace.get_tracer_provider(), metrics.get_meter_provider())
-        self._asked_ns = 0
-        self.rests = closed or all(is_placeholder(provider) for provider in self._stand_ins)
+        tracer_provider, self._meter_stand_in = trace.get_tracer_provider(), metrics.get_meter_provider()
+        self._give_tracer = tracer_provider.get_tracer
+        self._ask_at_ns = 0
+        self.rests = closed or (is_placeholder(tracer_provider) and is_placeholder(self._meter_stand_in))
 
     def record(
         self, metric: Metric, value: float, attributes: Mapping[str, AttributeValue], context: Context | None
@@ -135,12 +137,12 @@ class Instruments:
         if self._closed:
             return False
         # The placeholder gives out placeholders for as long as there is no tracer provider.
-        if type(self._stand_ins[0].get_tracer(semconv.SCOPE_NAME)) is ProxyTracer:
-            now_ns = time.perf_counter_ns()
-            if now_ns - self._asked_ns < _ASK_AGAIN_NS:
+        if type(self._give_tracer(semconv.SCOPE_NAME)) is ProxyTracer:
+            now_ns = perf_counter_ns()
+            if now_ns < self._ask_at_ns:
                 return False
-            self._asked_ns = now_ns
-            if metrics.get_meter_provider() is self._stand_ins[1]:
+            self._ask_at_ns = now_ns + _ASK_AGAIN_NS
+            if metrics.get_meter_provider() is self._meter_stand_in:
                 return False
         self.providers_changed()
         return True
@@ -167,9 +169,11 @@ class Instruments:
     def talk_to(self, tracer: Tracer) -> None:
         """Let ``tracer`` start the spans."""
 
-        def start_span(name: str, attributes: Mapping[str, AttributeValue], start_unix_ns: int) -> Span:
+        def start_span(
+            name: str, attributes: Mapping[str, AttributeValue], start_unix_ns: int, context: Context
+        ) -> Span:
             # by position: a third of the cost of the keywords
-            return tracer.start_span(name, None, SpanKind.INTERNAL, attributes, None, start_unix_ns)
+            return tracer.start_span(name, context, SpanKind.INTERNAL, attributes, None, start_unix_ns)
 
         def set_outcome(span: Span, outcome: str) -> None:
             if span.is_recording():

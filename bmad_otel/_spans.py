@@ -19,9 +19,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Any, Final
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.context import Context
 from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, Tracer, TracerProvider
@@ -61,10 +61,9 @@ class SpanSource:
         self._unsampled = (TraceFlags(0), TraceFlags(random))
         self._sampled = (TraceFlags(TraceFlags.SAMPLED), TraceFlags(TraceFlags.SAMPLED | random))
 
-    def start(self, name: str, attributes: Mapping[str, AttributeValue], start_unix_ns: int) -> Span:
-        """A span below the current one, as `Tracer.start_span` makes it."""
+    def start(self, name: str, attributes: Mapping[str, AttributeValue], start_unix_ns: int, context: Context) -> Span:
+        """A span below that of ``context``, as `Tracer.start_span` makes it."""
         tracer = self._tracer
-        context = otel_context.get_current()
         parent: SpanContext | None = trace.get_current_span(context).get_span_context()
         if parent is None or not parent.is_valid:
             parent = None

@@ -39,6 +39,7 @@ CURRENT: Final[ContextVar[Task | None]] = ContextVar("bmad_otel.task", default=N
 
 _attach = otel_context.attach
 _detach = otel_context.detach
+_current_context = otel_context.get_current
 _with_span = trace.set_span_in_context
 # What the hot path needs of enums, whose members and values are slow to reach.
 _TOOL: Final = Operation.EXECUTE_TOOL
@@ -96,8 +97,9 @@ class Task:
         # last child does.
         self._started_unix_ns = _clock.unix_ns()
         self._left_ns = self.started_ns = _clock.monotonic_ns()
-        self.span: Span = instruments.start_span(labels.span_name, attributes, self._started_unix_ns)
-        self._context: Context = _with_span(self.span)
+        context = _current_context()
+        self.span: Span = instruments.start_span(labels.span_name, attributes, self._started_unix_ns, context)
+        self._context: Context = _with_span(self.span, context)
         running = self._running = state.running.tasks
         running[self] = True
 
@@ -159,7 +161,7 @@ class Task:
 
     def keep_context(self) -> None:
         """Before `leave`: what the body made current is kept for its next step."""
-        self._context = otel_context.get_current()
+        self._context = _current_context()
 
     def account(self) -> Cell | None:
         """This thread's CPU account, None for a task that runs on the account of the agent around it."""

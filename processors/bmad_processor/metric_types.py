@@ -61,7 +61,7 @@ METRIC_TYPES: Final[dict[str, MetricType]] = {
         MetricType(CPU_USAGE, "CPU usage", "1", "%", 100, _HIGH, Combine.MEAN,
                    "CPU seconds per second, one core = 100 %; of a host: share of all cores."),
         MetricType(MEMORY_USAGE, "Memory usage", "1", "%", 100, _HIGH, Combine.MEAN,
-                   "Resident memory as a share of the machine's. Mean of the instances."),
+                   "Resident memory as a share of what the process may use. Mean of the instances."),
         MetricType(DISK_IO, "Disk I/O", "By/s", "bytes/second", 1, _HIGH, Combine.MEAN, "Read and written."),
         MetricType(NETWORK_IO, "Network I/O", "By/s", "bytes/second", 1, _HIGH, Combine.MEAN,
                    "Bytes received and transmitted per second."),

@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,12 +92,17 @@ def telemetry(_providers: Telemetry, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 @pytest.fixture
-def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a program in a process of its own, without any OTEL_ variable but those given."""
+def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a program in a process of its own, without any OTEL_ variable but those given.
+
+    Its temporary directory is its own, too: there the processes of a host agree on who reports the host.
+    """
 
     def run(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
-        environment.update({"BMAD_OTEL_RAISE_INTERNAL": "1", "PYTHONWARNINGS": "error", **variables})
+        environment.update(
+            {"BMAD_OTEL_RAISE_INTERNAL": "1", "PYTHONWARNINGS": "error", "TMPDIR": str(tmp_path), **variables}
+        )
         return subprocess.run(
             [sys.executable, "-c", textwrap.dedent(program)],
             env=environment, capture_output=True, text=True, timeout=60,

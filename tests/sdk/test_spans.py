@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import trace
+from opentelemetry.context import get_current
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
@@ -85,7 +86,7 @@ def both(sampler: Sampler = ALWAYS_ON) -> list[tuple[Start, Seen]]:
     source = source_of(ours)
     return [
         (lambda at: tracer.start_span(NAME, None, SpanKind.INTERNAL, ATTRIBUTES, None, at), their_seen),
-        (lambda at: source.start(NAME, ATTRIBUTES, at), our_seen),
+        (lambda at: source.start(NAME, ATTRIBUTES, at, get_current()), our_seen),
     ]
 
 

@@ -14,7 +14,6 @@ import logfire
 from opentelemetry import trace
 
 import bmad_otel
-from bmad_otel import _threads
 
 
 def seen() -> list[int]:
@@ -36,5 +35,4 @@ def parent(method: str) -> None:
 if __name__ == "__main__":
     logfire.configure(send_to_logfire=False, console=False, service_name="library")
     bmad_otel.configure(host_metrics=False)
-    _threads.install()
     parent(sys.argv[1])

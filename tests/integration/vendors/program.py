@@ -66,14 +66,12 @@ def main(vendor: str, mode: str, endpoint: str | None = None) -> None:
 
     else:
         import bmad_otel
-        from bmad_otel import _threads
 
         def ours(name: str) -> Callable[[Any], Any]:
             return bmad_otel.track_task(agent=name)
 
         if mode == "configured":
             bmad_otel.configure(endpoint=endpoint, protocol="http/protobuf" if endpoint else None, host_metrics=False)
-            _threads.install()
     play(theirs, ours)
     spans = [span_of(span) for span in exporter.get_finished_spans()]
     sys.stdout.write(json.dumps({"spans": spans, "end_s": time.time()}))

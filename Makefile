@@ -44,6 +44,7 @@ test-integration: $(STAMP)  ## peers that need npm or Debian packages
 bench: $(STAMP)  ## the published figures
 	$(BIN)/python benchmarks/engine_step.py
 	$(BIN)/python benchmarks/receive.py
+	$(BIN)/python benchmarks/sdk_overhead.py --peers
 
 docs: $(STAMP)  ## regenerate docs/reference
 	$(BIN)/python -m docs.generate

@@ -195,7 +195,10 @@ def _set_up(settings: Settings) -> None:
     if settings.capture is not None:
         state.capture = Capture() if settings.capture is True else settings.capture or None
     if settings.propagate_threads:
-        _threads.install()
+        try:
+            _threads.install()
+        except Exception as error:  # noqa: BLE001 - classes that others have replaced may be anything
+            _guard.contain("following tasks into threads", error)
     if settings.host_metrics:
         try:
             _life.host = observe_host(metrics.get_meter(semconv.SCOPE_NAME, __version__), settings.host_metrics)

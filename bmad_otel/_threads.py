@@ -50,7 +50,8 @@ def uninstall() -> None:
 
 
 def _methods() -> Iterator[tuple[type, str, Callable[[Replaced], Method]]]:
-    yield threading.Thread, "start", _thread_start
+    # gevent puts a class of its own in the place of Thread, which inherits the method
+    yield next(kind for kind in threading.Thread.__mro__ if "start" in vars(kind)), "start", _thread_start
     if "start" in vars(threading.Timer):  # another package has given it a method of its own
         yield threading.Timer, "start", _thread_start
     yield ThreadPoolExecutor, "submit", _thread_pool_submit

@@ -30,6 +30,7 @@ APPLICATION_BY_HAND = Row("the same signals by hand, the application's own provi
 SAMPLED_OUT = Row("`@track_task`, span sampled out", "sampled out", "tracked", spans_per_call=0)
 NO_PROVIDERS = Row("`@track_task`, no providers", "no providers", "tracked", spans_per_call=0)
 COROUTINE = Row("`@track_task`, coroutine with 10 awaits", "configured", "coroutine", "plain coroutine")
+BARE_COROUTINE = Row("bare span around 10 awaits", "configured", "bare coroutine", "plain coroutine")
 ROWS = (
     BARE,
     BY_HAND,
@@ -39,6 +40,7 @@ ROWS = (
     SAMPLED_OUT,
     NO_PROVIDERS,
     Row("`@track_task`, method with `self`", "configured", "method", "plain method"),
+    BARE_COROUTINE,
     COROUTINE,
     Row("`@track_task`, generator with 10 items", "configured", "generator", "plain generator"),
     Row("`@track_task(capture=True)`, 2 arguments and a result", "configured", "content", "plain content"),
@@ -147,6 +149,7 @@ def _show_targets(group: Group, receiver: Receiver) -> None:
     target("span sampled out beside recorded", 0.5, SAMPLED_OUT, TRACKED)
     limit_us("no providers", 1, costs[NO_PROVIDERS.title])
     limit_us("10 awaits, over the sync call", 3, costs[COROUTINE.title], costs[TRACKED.title])
+    limit_us("10 awaits, over a bare span around them", 3, costs[COROUTINE.title], costs[BARE_COROUTINE.title])
     show(
         "Targets",
         ["what", "caller", "process", "at most", "caller's is"],

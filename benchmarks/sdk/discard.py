@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from sdk.loops import Loop, calling
+from sdk.loops import Loop, awaiting, calling
 
 
 class Discard(SpanProcessor):
@@ -69,3 +69,14 @@ def own_bare_span() -> Loop:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(Discard())
     return bare_span_of(provider)
+
+
+def bare_coroutine_of(provider: trace.TracerProvider, awaits: Callable[[], Awaitable[object]]) -> Loop:
+    """`start_as_current_span` without attributes around something to await."""
+    tracer = provider.get_tracer("benchmark")
+
+    async def bare_coroutine() -> None:
+        with tracer.start_as_current_span("invoke_agent Benchmark"):
+            await awaits()
+
+    return awaiting(bare_coroutine)

@@ -11,9 +11,9 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 import bmad_otel
-from sdk.discard import Discard, bare_span_of
+from sdk.discard import Discard, bare_coroutine_of, bare_span_of
 from sdk.loops import SetUp
-from sdk.setups.tracked import FORMS
+from sdk.setups.tracked import FORMS, ten_awaits
 
 
 def set_up() -> SetUp:
@@ -30,7 +30,11 @@ def set_up() -> SetUp:
             raise RuntimeError("force_flush could not deliver the metrics")
 
     return SetUp(
-        {**FORMS, "bare": lambda: bare_span_of(provider)},
+        {
+            **FORMS,
+            "bare": lambda: bare_span_of(provider),
+            "bare coroutine": lambda: bare_coroutine_of(provider, ten_awaits),
+        },
         collect=collect,
         spans=discard.spans,
         last_span=discard.last_span,

@@ -29,7 +29,7 @@ from examples.demo.snapshot import Snapshot
 
 MARKER = "BMAD_DEMO_TEST"
 
-SECONDS = "28"
+SECONDS = "34"
 """With less the last alert hardly has the time to resolve on a busy machine."""
 
 

@@ -180,8 +180,11 @@ def arguments_text(names: ArgumentNames, args: tuple[Any, ...], kwargs: Mapping[
         from bmad_otel._render import Rendering
 
         return Rendering(capture).of_members(names.pairs(args, kwargs), names.count(args, kwargs))
+    except RecursionError:  # the program had nearly used up its stack when it called: no fault of ours
+        return '{"...":"[failed]"}'
     except Exception as error:  # noqa: BLE001 - the program we observe goes on whatever happened here
-        return _failed(error, '{"...":"[failed]"}')
+        _guard.contain("capturing arguments", error)
+        return '{"...":"[failed]"}'
 
 
 def result_text(value: object, capture: Capture) -> str:
@@ -190,11 +193,8 @@ def result_text(value: object, capture: Capture) -> str:
         from bmad_otel._render import Rendering
 
         return Rendering(capture).of_value(value, "result")
+    except RecursionError:  # as above
+        return '"[failed]"'
     except Exception as error:  # noqa: BLE001 - as above
-        return _failed(error, '"[failed]"')
-
-
-def _failed(error: Exception, text: str) -> str:
-    if not isinstance(error, RecursionError):  # the program's stack was nearly used up when it called: no fault of ours
-        _guard.contain("capturing content", error)
-    return text
+        _guard.contain("capturing a result", error)
+        return '"[failed]"'

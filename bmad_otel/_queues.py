@@ -8,7 +8,7 @@ import operator
 import types
 import weakref
 from collections.abc import Callable
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, TypeGuard
 
 from bmad_otel import _guard
 
@@ -68,10 +68,13 @@ def observe_queue(source: Sized | Callable[[], int], *, agent: str) -> ObservedQ
     A source that raises, or returns what is no number of tasks, is left out of that collection. Raises TypeError or
     ValueError for wrong arguments. Beyond 1,000 queues one warning is logged and the further ones are not observed.
     """
-    if not _is_queue(source) and not callable(source):
+    ask = source.qsize if _is_queue(source) else source
+    if isinstance(source, type) or not callable(ask):
         raise TypeError(f"observe_queue: source must have qsize() or be a function that returns an int, not {source!r}")
-    if inspect.iscoroutinefunction(getattr(source, "qsize", source)):
+    if inspect.iscoroutinefunction(ask):
         raise TypeError(f"observe_queue: source must answer without being awaited, not {source!r}")
+    if not _takes_nothing(ask):
+        raise TypeError(f"observe_queue: source must be a function without arguments, not {source!r}")
     if not isinstance(agent, str):
         raise TypeError(f"observe_queue: agent must be a str, not {agent!r}")
     if not agent.strip():
@@ -152,8 +155,18 @@ class Queues:
                 self.remove(observed)
 
 
-def _is_queue(source: Any) -> bool:
+def _is_queue(source: Any) -> TypeGuard[Sized]:
     return callable(getattr(source, "qsize", None))
+
+
+def _takes_nothing(ask: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(ask).bind()
+    except TypeError:
+        return False
+    except ValueError:  # a built-in one that does not tell
+        pass
+    return True
 
 
 def _kept(source: Any) -> Callable[[], Any]:
@@ -173,7 +186,7 @@ def _checked(size: Any) -> int:
     if isinstance(size, bool):
         raise TypeError("the size of a queue must be a number, not a bool")
     if isinstance(size, float) and math.isfinite(size):
-        size = int(size)
+        size = math.floor(size)
     try:
         number = operator.index(size)
     except TypeError as error:

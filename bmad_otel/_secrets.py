@@ -149,12 +149,15 @@ def _assignments(text: str, lower: str, deny: tuple[str, ...]) -> Iterator[tuple
     if ":" not in text and "=" not in text:
         return
     if any(stem in lower for stem in (*_STEMS, *(words.split("_")[1] for words in deny))):
+        ends: dict[re.Pattern[str], int] = {}
         for match in _ASSIGNMENT.finditer(text):
             if verdict_on(match["name"], deny) is Verdict.SECRET:
-                yield _value_after(text, match)
+                yield _value_after(text, match, ends)
 
 
-def _value_after(text: str, match: re.Match[str]) -> tuple[int, int]:
+def _value_after(text: str, match: re.Match[str], ends: dict[re.Pattern[str], int]) -> tuple[int, int]:
+    """Where the value of a name begins and ends. ``ends`` are the endings found last, or one long line of nothing but
+    names would be searched to its end for each of them."""
     start = match.end()
     quote = _OPENING_QUOTE.match(text, start)
     if quote:
@@ -165,8 +168,10 @@ def _value_after(text: str, match: re.Match[str]) -> tuple[int, int]:
         ending = _END_OF_LINE  # Name: value, name = value: the value may have blanks
     else:
         ending = _END_OF_WORD  # name=value
-    found = ending.search(text, start)
-    return start, found.start() if found else len(text)
+    if ends.get(ending, -1) < start:
+        found = ending.search(text, start)
+        ends[ending] = found.start() if found else len(text)
+    return start, ends[ending]
 
 
 def _end_of_quoted(text: str, quote: re.Match[str]) -> int:

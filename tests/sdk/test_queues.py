@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import multiprocessing
+import os
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
 from bmad_otel import observe_queue
-from bmad_otel._queues import MAX_QUEUES, Queues
+from bmad_otel._labels import MAX_AGENTS, OVERFLOW_AGENT
+from bmad_otel._queues import Queues
 from bmad_otel._state import state
 
 from .conftest import Telemetry
@@ -68,7 +71,7 @@ def test_closing_and_the_with_form(telemetry: Telemetry) -> None:
     handle.close()
 
 
-@pytest.mark.parametrize("answer", [-1, float("nan"), "many", None, True])
+@pytest.mark.parametrize("answer", [-1, -0.5, float("nan"), float("inf"), 2**63, "many", None, True, [1]])
 def test_what_is_no_size_costs_that_queue_only(
     telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch, answer: object
 ) -> None:
@@ -78,30 +81,165 @@ def test_what_is_no_size_costs_that_queue_only(
     assert sizes(telemetry) == {"Sound": 2}
 
 
-def test_a_queue_that_raises_is_told_once(
-    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+BROKEN = """
+import queue
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from bmad_otel import observe_queue
+reader = InMemoryMetricReader()
+metrics.set_meter_provider(MeterProvider(metric_readers=[reader]))
+
+def broken(): raise ConnectionError("no broker")
+
+async def awaited(): return 1
+
+class OnMac:
+    def qsize(self): raise NotImplementedError
+
+first, second, third = OnMac(), OnMac(), lambda: awaited()
+observe_queue(broken, agent="Broken")
+observe_queue(first, agent="Mac")
+observe_queue(second, agent="Mac")
+observe_queue(third, agent="Later")
+observe_queue(lambda: 2, agent="Sound")
+for _ in range(3):
+    (resource,) = reader.get_metrics_data().resource_metrics
+    points = {
+        p.attributes["gen_ai.agent.name"]: p.value
+        for metric in resource.scope_metrics[0].metrics if metric.name == "bmad.agent.queue.size"
+        for p in metric.data.data_points
+    }
+    assert points == {"Sound": 2}, points
+"""
+
+
+def test_a_queue_that_cannot_tell_costs_its_own_point_and_is_told_once(
+    run_python: Callable[..., CompletedProcess[str]],
 ) -> None:
+    result = run_python(BROKEN, BMAD_OTEL_RAISE_INTERNAL="")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("ConnectionError: no broker") == 1
+    assert result.stderr.count("must be a whole number, not coroutine") == 1
+    assert result.stderr.count("cannot tell its size") == 1
+    assert "never awaited" not in result.stderr
+
+
+def test_a_broken_queue_leaves_the_others_of_its_agent(telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BMAD_OTEL_RAISE_INTERNAL")
-
-    def broken() -> int:
-        raise ConnectionError("no broker")
-
-    observe_queue(broken, agent="Broken")
-    for _ in range(3):
-        assert sizes(telemetry) == {}
-    assert len(caplog.records) <= 1
+    observe_queue(lambda: 1 // 0, agent="Research")
+    observe_queue(lambda: 2, agent="Research")
+    assert sizes(telemetry) == {"Research": 2}
 
 
-def test_queues_are_bounded(telemetry: Telemetry, caplog: pytest.LogCaptureFixture) -> None:
-    kept = [observe_queue(lambda: 1, agent="Many") for _ in range(MAX_QUEUES + 5)]
-    assert sizes(telemetry) == {"Many": MAX_QUEUES}
-    assert len(kept) == MAX_QUEUES + 5
+def test_queues_are_bounded(run_python: Callable[..., CompletedProcess[str]]) -> None:
+    result = run_python(
+        """
+        import queue
+        from bmad_otel import observe_queue
+        from bmad_otel._state import state
+        dropped = [queue.Queue() for _ in range(500)]
+        for each in dropped: observe_queue(each, agent="Dropped")
+        del dropped, each
+        for _ in range(1000): observe_queue(lambda: 1, agent="Many")  # the dropped ones make room
+        assert state.queues.by_agent() == {"Many": 1000}, state.queues.by_agent()
+        with observe_queue(lambda: 1, agent="More") as refused: pass
+        observe_queue(lambda: 1, agent="More").close()
+        assert state.queues.by_agent() == {"Many": 1000}
+        """
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("more than 1000 queues") == 1
+
+
+def test_a_queue_registered_twice_counts_once(telemetry: Telemetry) -> None:
+    waiting: queue.Queue[int] = queue.Queue()
+    waiting.put(1)
+    first = observe_queue(waiting, agent="Research")
+    observe_queue(waiting, agent="Research")
+    observe_queue(waiting, agent="Planner")
+    assert sizes(telemetry) == {"Research": 1, "Planner": 1}
+    first.close()
+    assert sizes(telemetry) == {"Research": 1, "Planner": 1}
+
+
+class Slots:
+    __slots__ = ("size",)
+
+    def __init__(self, size: Any) -> None:
+        self.size = size
+
+    def qsize(self) -> Any:
+        return self.size
+
+
+class Index:
+    def __index__(self) -> int:
+        return 7
+
+
+@pytest.mark.parametrize(("size", "seen"), [(3, 3), (0, 0), (4.0, 4), (Index(), 7)])
+def test_a_queue_without_weak_references_is_kept_and_any_whole_number_is_a_size(
+    telemetry: Telemetry, size: Any, seen: int
+) -> None:
+    with observe_queue(Slots(size), agent="Slots"):
+        gc.collect()
+        assert sizes(telemetry) == {"Slots": seen}
+    assert sizes(telemetry) == {}
+
+
+@pytest.mark.parametrize("kind", [queue.SimpleQueue, queue.PriorityQueue, queue.LifoQueue, asyncio.PriorityQueue])
+def test_every_kind_of_queue_is_held_weakly(telemetry: Telemetry, kind: type[Any]) -> None:
+    waiting = kind()
+    observe_queue(waiting, agent="Any")
+    assert sizes(telemetry) == {"Any": 0}
+    del waiting
+    gc.collect()
+    assert sizes(telemetry) == {}
+
+
+def test_the_method_of_a_queue_is_a_function_and_keeps_it(telemetry: Telemetry) -> None:
+    observe_queue(queue.Queue[int]().qsize, agent="Kept")
+    gc.collect()
+    assert sizes(telemetry) == {"Kept": 0}
+
+
+def test_agents_beyond_the_bound_share_the_overflow(telemetry: Telemetry) -> None:
+    for i in range(MAX_AGENTS):
+        state.agents.admit(f"agent {i}")
+    with observe_queue(lambda: 1, agent="one"), observe_queue(lambda: 2, agent="two"):
+        assert sizes(telemetry) == {OVERFLOW_AGENT: 3}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_the_queues_of_a_forked_child_are_its_own(run_python: Callable[..., CompletedProcess[str]]) -> None:
+    result = run_python(
+        """
+        import os, queue, sys
+        from bmad_otel import observe_queue
+        from bmad_otel._state import state
+        waiting = queue.Queue()
+        waiting.put(1)
+        observe_queue(waiting, agent="Research")
+        child = os.fork()
+        if child == 0:
+            waiting.put(2)
+            assert state.queues.by_agent() == {"Research": 2}
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert state.queues.by_agent() == {"Research": 1}
+        """
+    )
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
     ("source", "agent", "error", "words"),
     [
         (5, "A", TypeError, "source must have qsize"),
+        (asyncio.Queue, "A", TypeError, "source must have qsize"),
+        (queue.Queue, "A", TypeError, "source must have qsize"),
+        (lambda waiting: 1, "A", TypeError, "source must be a function without arguments"),
         (lambda: 1, 5, TypeError, "agent must be a str"),
         (lambda: 1, " ", ValueError, "agent must not be empty"),
     ],
@@ -115,5 +253,10 @@ def test_a_source_that_must_be_awaited_is_refused() -> None:
     async def size() -> int:
         return 1
 
-    with pytest.raises(TypeError, match="without being awaited"):
-        observe_queue(size, agent="A")  # type: ignore[arg-type]
+    class Remote:
+        async def qsize(self) -> int:
+            return 1
+
+    for source in (size, Remote()):
+        with pytest.raises(TypeError, match="without being awaited"):
+            observe_queue(source, agent="A")  # type: ignore[arg-type]

@@ -64,6 +64,9 @@ WORKFLOW_ID: Final = "bmad.workflow.id"
 TASK_OUTCOME: Final = "bmad.task.outcome"
 TASK_ARGUMENTS: Final = "bmad.task.arguments"
 TASK_RESULT: Final = "bmad.task.result"
+METRIC_NAME: Final = "bmad.metric.name"
+METRIC_UNIT: Final = "bmad.metric.unit"
+EVENT_NAME: Final = "bmad.event.name"
 
 SERVICE_NAME: Final = "service.name"
 SERVICE_NAMESPACE: Final = "service.namespace"
@@ -106,6 +109,7 @@ EVENT_ALERT_FIRED: Final = "bmad.alert.fired"
 EVENT_ALERT_ESCALATED: Final = "bmad.alert.escalated"
 EVENT_ALERT_RESOLVED: Final = "bmad.alert.resolved"
 EVENT_SCALING_CHANGED: Final = "bmad.scaling.changed"
+EVENT_AGENT: Final = "bmad.agent.event"
 
 
 # Metrics ------------------------------------------------------------------------------------------------------------
@@ -166,7 +170,10 @@ TOOL_CALLS: Final = Metric(
 )  # fmt: skip
 TOKEN_USAGE: Final = Metric(
     "gen_ai.client.token.usage", Instrument.HISTOGRAM, "{token}", "Tokens used by one model call.",
-    (GEN_AI_OPERATION_NAME, GEN_AI_PROVIDER_NAME, GEN_AI_REQUEST_MODEL, GEN_AI_TOKEN_TYPE, GEN_AI_AGENT_NAME),
+    (
+        GEN_AI_OPERATION_NAME, GEN_AI_PROVIDER_NAME, GEN_AI_REQUEST_MODEL, GEN_AI_TOKEN_TYPE, GEN_AI_AGENT_NAME,
+        GEN_AI_WORKFLOW_NAME,
+    ),
     _TOKEN_BOUNDARIES,
 )  # fmt: skip
 EVENT_LOOP_LAG: Final = Metric(
@@ -186,6 +193,20 @@ TASK_OLDEST_AGE: Final = Metric(
 QUEUE_SIZE: Final = Metric(
     "bmad.agent.queue.size", Instrument.UP_DOWN_COUNTER, "{task}", "Tasks waiting for the agent.",
     (GEN_AI_AGENT_NAME,),
+)  # fmt: skip
+CUSTOM: Final = Metric(
+    "bmad.agent.custom", Instrument.GAUGE, "1",
+    "A value of the program's own, by its name; judged like any other where a profile has thresholds for it.",
+    (GEN_AI_AGENT_NAME, METRIC_NAME, METRIC_UNIT),
+)  # fmt: skip
+REPORTED: Final = Metric(
+    "bmad.agent.reported", Instrument.GAUGE, "1",
+    "What an agent says of itself under the name of a metric that is measured: shown beside it, never judged.",
+    (GEN_AI_AGENT_NAME, METRIC_NAME, METRIC_UNIT),
+)  # fmt: skip
+AGENT_EVENTS: Final = Metric(
+    "bmad.agent.events", Instrument.COUNTER, "{event}", "Events the agent has told of, by their name.",
+    (GEN_AI_AGENT_NAME, EVENT_NAME),
 )  # fmt: skip
 AGENT_CPU_TIME: Final = Metric(
     "bmad.agent.cpu.time", Instrument.COUNTER, "s",
@@ -318,6 +339,7 @@ AGENT_METRICS: Final = (
     INVOKE_AGENT_DURATION, EXECUTE_TOOL_DURATION, INVOKE_WORKFLOW_DURATION,
     INFERENCE_CALLS, TOOL_CALLS, TOKEN_USAGE,
     TASK_ACTIVE, TASK_OLDEST_AGE, QUEUE_SIZE, AGENT_CPU_TIME, EVENT_LOOP_LAG,
+    CUSTOM, REPORTED, AGENT_EVENTS,
 )  # fmt: skip
 PROCESS_METRICS: Final = (
     PROCESS_CPU_TIME, PROCESS_CPU_UTILIZATION, PROCESS_MEMORY_USAGE, PROCESS_MEMORY_VIRTUAL, PROCESS_MEMORY_UTILIZATION,

@@ -17,7 +17,7 @@ from bmad_processor.read_model import ReadModel
 from bmad_processor.receive.http_server import AsgiServer
 from bmad_processor.settings import SECOND, EngineSettings
 from bmad_processor.state import Cell, Instance, Pane, Partition, Tasks, dump_partition
-from bmad_processor.store import Commit, SqliteStore
+from bmad_processor.store import Commit, SqliteStore, StoreReader
 from bmad_processor.web import build_api
 from tests.store.test_codec import ALERT
 
@@ -78,7 +78,9 @@ def state(tmp_path: Path) -> str:
 @pytest.fixture
 def endpoint(state: str) -> Iterator[str]:
     """Address of a real API server over `state`."""
-    app = build_api(ReadModel(state), lambda: {"version": "0", "pid": 1}, allowed_hosts=["monitor.example"])
+    app = build_api(
+        ReadModel(StoreReader(state)), lambda: {"version": "0", "pid": 1}, allowed_hosts=["monitor.example"]
+    )
     server = AsgiServer(app, "127.0.0.1:0", name="api")
     server.start()
     yield server.endpoint

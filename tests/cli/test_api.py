@@ -13,7 +13,7 @@ import pytest
 
 from bmad_processor.read_model import ReadModel
 from bmad_processor.receive.http_server import AsgiServer
-from bmad_processor.store import Commit, SqliteStore
+from bmad_processor.store import Commit, SqliteStore, StoreReader
 from bmad_processor.web import build_api
 from bmad_processor.web.json_response import FiniteJsonResponse
 
@@ -174,7 +174,7 @@ def test_foreign_hosts_are_refused(endpoint: str, host: str, status: int) -> Non
 
 def test_the_store_may_come_later(tmp_path: Path) -> None:
     path = str(tmp_path / "late.db")
-    server = AsgiServer(build_api(ReadModel(path), dict), "127.0.0.1:0", name="api")
+    server = AsgiServer(build_api(ReadModel(StoreReader(path)), dict), "127.0.0.1:0", name="api")
     server.start()
     try:
         status, body, _ = ask(server.endpoint, "/api/v1/agents")

@@ -28,6 +28,7 @@ from bmad_processor.errors import Overloaded, Unserved
 from bmad_processor.model import Signal
 from bmad_processor.read_model import ReadModel
 from bmad_processor.receive import ACCEPTED, Accepted, AsgiServer, GrpcConfig, GrpcReceiver, HttpConfig, HttpReceiver
+from bmad_processor.store import StoreReader
 from bmad_processor.web import build_api
 from tests.edges.peers import grpc_backend, http_backend
 from tests.run.collectors import FAST, Api, Process, eventually, write_config
@@ -269,7 +270,9 @@ def test_without_a_collector_of_ours_nothing_is_wrong(closed_endpoint: str) -> N
 
 @contextmanager
 def api_of(tmp_path: Path, status: dict[str, Any]) -> Iterator[str]:
-    server = AsgiServer(build_api(ReadModel(str(tmp_path / "no.db")), lambda: status), "127.0.0.1:0", name="api")
+    server = AsgiServer(
+        build_api(ReadModel(StoreReader(str(tmp_path / "no.db"))), lambda: status), "127.0.0.1:0", name="api"
+    )
     server.start()
     try:
         yield server.endpoint

@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from bmad_processor.read_model import ReadModel
+from bmad_processor.store import StoreReader
 from examples.demo import cli
 from examples.demo.chronicle import Chronicle
 from examples.demo.conductor import Outcome
@@ -112,7 +113,7 @@ def test_a_killed_collector_forgets_no_alert_and_repeats_none(tmp_path: Path) ->
     said = announced(tmp_path / "said.jsonl")
     fired = said["bmad.alert.fired"]
     resolved = said["bmad.alert.resolved"]
-    alerts = ReadModel(str(tmp_path / "state.db")).alerts(limit=1000)
+    alerts = ReadModel(StoreReader(str(tmp_path / "state.db"))).alerts(limit=1000)
     assert {"ProductOwner_response_time", "ProductOwner_error_rate"} <= {
         a["alert_id"].rpartition("_")[0] for a in alerts
     }

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from bmad_processor.errors import ProcessorError, StoreError
 from bmad_processor.fields import split_endpoint
 from bmad_processor.read_model import ReadModel, Unanswerable, answer
+from bmad_processor.store import StoreReader
 
 DEFAULT_ENDPOINT: Final = "localhost:8320"
 DEFAULT_STATE: Final = "./bmad-otel.db"
@@ -64,7 +65,7 @@ class Source:
             return self._read(state, path, params or {}, f"{missing}; reading {state}", f"{missing}, and ")
 
     def _read(self, state: str, path: str, params: Mapping[str, str], note: str, missing: str) -> dict[str, Any]:
-        model = ReadModel(state)
+        model = ReadModel(StoreReader(state))
         try:
             self.note(note)
             return answer(model, path, params)

@@ -13,7 +13,7 @@ from bmad_processor.metric_types import CPU_USAGE, ERROR_RATE, RESPONSE_TIME, TH
 from bmad_processor.model import Level, PartitionKey
 from bmad_processor.settings import HOST_AGENT, EngineSettings
 from bmad_processor.state import Partition
-from bmad_processor.store import Snapshot, StoreReader
+from bmad_processor.store import Reader, Snapshot
 from bmad_processor.summary import (
     agent_summary,
     baselines,
@@ -26,13 +26,13 @@ from bmad_processor.summary import (
 
 
 class ReadModel:
-    """Answers from the store at ``path``, which needs to exist only when a question is asked.
+    """Answers from what ``reader`` looks into, which needs to exist only when a question is asked.
 
     ``now_ns`` is the clock: windows end and ages are counted from it.
     """
 
-    def __init__(self, path: str, *, now_ns: Callable[[], int] = time.time_ns) -> None:
-        self._reader = StoreReader(path)
+    def __init__(self, reader: Reader, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._reader = reader
         self._now_ns = now_ns
 
     def system_summary(self) -> dict[str, Any]:

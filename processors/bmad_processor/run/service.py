@@ -30,7 +30,8 @@ from bmad_processor.model import Signal
 from bmad_processor.read_model import ReadModel
 from bmad_processor.receive import AsgiServer, GrpcReceiver, HttpReceiver, OtlpReceiverConfig
 from bmad_processor.settings import SECOND
-from bmad_processor.store import SqliteConfig, SqliteStore
+from bmad_processor.store import SqliteStore, StoreReader
+from bmad_processor.store.config import SqliteConfig
 
 from .announce import Announcer
 from .host import EngineHost
@@ -178,7 +179,7 @@ class Collector:
         for name, extension in self._config.extensions.items():
             if isinstance(extension, ApiConfig) and self._build_api is not None and store is not None:
                 host, _ = split_endpoint(extension.endpoint)
-                app = self._build_api(ReadModel(self._store_path()), self.status, allowed_hosts=[host])
+                app = self._build_api(ReadModel(StoreReader(self._store_path())), self.status, allowed_hosts=[host])
                 server = AsgiServer(app, extension.endpoint, name="api")
                 server.start()
                 self._stop_later(server.stop, _RECEIVER_SHARE_S)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
-from bmad_processor.model import Alert, AlertEvent, HistoryPoint, ScalingHint
+from bmad_processor.model import Alert, AlertEvent, HistoryPoint, Level, ScalingHint
 from bmad_processor.settings import EngineSettings
+from bmad_processor.state import Partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +67,46 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Releases the store; safe to call twice."""
+        ...
+
+
+class Snapshot(Protocol):
+    """One point in time of an engine's state and of what it said: what every question is answered from."""
+
+    def settings(self) -> EngineSettings: ...
+    def started_ns(self) -> int | None: ...
+    def now_ns(self) -> int: ...
+    def counters(self) -> dict[str, int]: ...
+    def partition_keys(self) -> list[str]: ...
+    def partition(self, key: str) -> Partition | None: ...
+    def partitions(self) -> list[Partition]: ...
+
+    def alerts(
+        self,
+        *,
+        partition_key: str | None = None,
+        agent_name: str | None = None,
+        level: Level | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Alerts in the form of `codec.alert_to_dict`: firing ones first, then the newest."""
+        ...
+
+    def has_alerts(self, agent_name: str) -> bool: ...
+
+    def history(self, partition_key: str, metric_type: str, limit: int) -> list[tuple[int, float, int]]:
+        """The newest ``limit`` points as (time_ns, value in base units, n), oldest first."""
+        ...
+
+    def metric_types(self, partition_key: str) -> list[str]: ...
+    def hints(self) -> list[dict[str, Any]]: ...
+    def hint_log(self, limit: int) -> list[dict[str, Any]]: ...
+
+
+class Reader(Protocol):
+    """Where questions go."""
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """A consistent view, valid inside the context. Raises StoreError when there is nothing to look into."""
         ...

@@ -30,13 +30,13 @@ class StoreReader:
         self.path = path
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
+    def snapshot(self) -> Iterator[SqliteSnapshot]:
         """What was committed last. Raises StoreError when there is no file or it cannot be read."""
         with translate_errors(self.path), closing(self._open()) as db:
             db.execute("BEGIN")
             if not check_version(db, self.path):
                 raise StoreError(f"{self.path} is empty: no collector has finished starting with this path")
-            yield Snapshot(db)
+            yield SqliteSnapshot(db)
 
     def _open(self) -> sqlite3.Connection:
         file = Path(self.path)
@@ -63,8 +63,8 @@ class StoreReader:
         return db
 
 
-class Snapshot:
-    """One point in time of the store."""
+class SqliteSnapshot:
+    """One point in time of the store, as `contract.Snapshot` has it."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db

@@ -1,0 +1,55 @@
+"""Options that several commands have, so that they are written and mean the same everywhere."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic_core import PydanticCustomError
+
+from bmad_processor.fields import parse_endpoint
+
+from .source import DEFAULT_ENDPOINT, DEFAULT_STATE
+
+
+class LevelName(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    EMERGENCY = "emergency"
+
+
+class StatusName(StrEnum):
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+def checked_endpoint(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return parse_endpoint(text.removeprefix("http://").rstrip("/"))
+    except PydanticCustomError as error:
+        raise typer.BadParameter(f"expected an address as host:port, such as {DEFAULT_ENDPOINT}") from error
+
+
+Endpoint = Annotated[
+    str | None,
+    typer.Option(
+        envvar="BMAD_OTEL_ENDPOINT", callback=checked_endpoint, help=f"Running collector. [default: {DEFAULT_ENDPOINT}]"
+    ),
+]
+State = Annotated[
+    str | None,
+    typer.Option(
+        envvar="BMAD_OTEL_STATE",
+        help="Store file: read when no collector answers, or at once when given without --endpoint."
+        f" [default: {DEFAULT_STATE}]",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
+Configs = Annotated[
+    list[Path], typer.Option("--config", "-c", help="Configuration file; several are merged, later ones win.")
+]

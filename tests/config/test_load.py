@@ -38,7 +38,7 @@ def test_main_file_works_without_a_backend() -> None:
     }
     assert config.extensions["sqlite"] == SqliteConfig(path="./bmad-otel.db")
     assert config.engine is not None
-    assert set(config.profiles.by_agent) == {"ProductOwner", "Architect", "TestEngineer"}
+    assert set(config.profiles.by_agent) == set(CANONICAL)
 
 
 def test_state_path_comes_from_the_environment() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from bmad_processor.agent_names import CANONICAL
 from bmad_processor.config import CollectorConfig, Pipeline, load_config
 from bmad_processor.config.agent_performance import AgentPerformanceConfig
 from bmad_processor.emit.config import FileConfig, OtlpGrpcConfig, OtlpHttpConfig

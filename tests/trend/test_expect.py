@@ -17,7 +17,13 @@ def test_a_trend_goes_on_from_where_the_series_is_now() -> None:
     assert slope is not None
     ahead = expect(points[-5:], slope, now_ns=points[-1][0], ahead_ns=10 * MINUTE)
     assert ahead.level == pytest.approx(points[-1][1], rel=0.1)
-    assert ahead.value == pytest.approx(ahead.level + 10 * MINUTE * slope.per_ns)
+    assert slope.low_per_ns is not None
+    assert 0 < slope.low_per_ns < slope.per_ns
+    # no further than is certain
+    assert ahead.value == pytest.approx(ahead.level + 10 * MINUTE * slope.low_per_ns)
+    assert ahead.low is not None
+    assert ahead.high is not None
+    assert ahead.low < ahead.level + 10 * MINUTE * slope.per_ns < ahead.high
     assert ahead.reaches_in_ns(ahead.level - 1) == 0
     there = ahead.reaches_in_ns(ahead.value)
     assert there == pytest.approx(10 * MINUTE, rel=1e-6)

@@ -25,8 +25,11 @@ from bmad_processor.summary import (
     system_summary,
 )
 
+from . import lately
 from .costs import agent_cost, costs
+from .prediction import prediction
 from .profiles import all_profiles, one_profile
+from .trends import trends
 
 
 class ReadModel:
@@ -52,8 +55,13 @@ class ReadModel:
                 since_ns=store.started_ns(),
             )
 
-    def agent_summary(self, name: str, namespace: str | None = None) -> dict[str, Any] | None:
+    def agent_summary(
+        self, name: str, namespace: str | None = None, window_ns: int | None = None
+    ) -> dict[str, Any] | None:
         """The summary of an agent under any of its names; None when it is unknown.
+
+        With ``window_ns`` it has ``window_metrics`` (see `lately`) of that time until now, and of the alerts those that
+        were firing within it.
 
         The same name in several namespaces is several agents: without ``namespace`` the one heard of last is taken,
         and ``also_in`` lists the namespaces of the others. ``system`` is the host (heard of last, as ``host`` says).
@@ -62,10 +70,16 @@ class ReadModel:
             partition, others = _find(store, name, namespace)
             if partition is None:
                 return None
-            alerts = self._aged(store.alerts(partition_key=str(partition.key), limit=100))
             settings, now_ns = store.settings(), self._now_ns()
+            alerts = self._aged(store.alerts(partition_key=str(partition.key), limit=100))
+            if window_ns is not None:
+                alerts = [alert for alert in alerts if lately.is_within(alert, now_ns - window_ns)]
             summary = agent_summary(partition, settings, alerts, now_ns)
             summary["cost"] = agent_cost(partition, settings, self._prices, now_ns)
+            if window_ns is not None:
+                summary["window_metrics"] = lately.window_metrics(
+                    store, partition, settings, now_ns=now_ns, window_ns=window_ns
+                )
             is_host = partition.key.kind == "host"
             return summary | {"also_in": sorted(key.name if is_host else key.namespace for key in others)}
 
@@ -123,6 +137,40 @@ class ReadModel:
                 ],
                 "metric_types": store.metric_types(key),
             }
+
+    def trend(
+        self, agent: str, metric: str | None = None, *, window_ns: int, namespace: str | None = None
+    ) -> dict[str, Any] | None:
+        """Which metrics of an agent rise or fall (see `trends`), all or the one named; None for an unknown agent.
+
+        ``metric_types`` lists the series there are.
+        """
+        with self._reader.snapshot() as store:
+            partition, _ = _find(store, agent, namespace)
+            if partition is None:
+                return None
+            settings, now_ns = store.settings(), self._now_ns()
+            return {
+                "agent_name": canonical(agent),
+                "namespace": partition.key.namespace,
+                "window_s": window_ns / 1e9,
+                "as_of": now_ns / 1e9,
+                "trends": trends(store, partition, settings, metric=metric, now_ns=now_ns, window_ns=window_ns),
+                "metric_types": store.metric_types(str(partition.key)),
+            }
+
+    def prediction(self, agent: str, *, horizon_ns: int, namespace: str | None = None) -> dict[str, Any] | None:
+        """How many instances an agent will need (see `prediction`); None for an unknown agent."""
+        with self._reader.snapshot() as store:
+            partition, _ = _find(store, agent, namespace)
+            if partition is None:
+                return None
+            now_ns = self._now_ns()
+            return {
+                "agent_name": canonical(agent),
+                "namespace": partition.key.namespace,
+                "as_of": now_ns / 1e9,
+            } | prediction(store, partition, store.settings(), now_ns=now_ns, horizon_ns=horizon_ns)
 
     def scaling(self, limit: int = 100) -> dict[str, Any]:
         """The latest advice per agent, and the newest ``limit`` changes of advice."""

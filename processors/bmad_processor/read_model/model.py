@@ -16,7 +16,6 @@ from bmad_processor.settings import HOST_AGENT, EngineSettings
 from bmad_processor.state import Partition
 from bmad_processor.store import Reader, Snapshot
 from bmad_processor.summary import (
-    agent_summary,
     baselines,
     display,
     is_active,
@@ -26,7 +25,8 @@ from bmad_processor.summary import (
 )
 
 from . import lately
-from .costs import agent_cost, costs
+from .agent import describe
+from .costs import costs
 from .prediction import prediction
 from .profiles import all_profiles, one_profile
 from .trends import trends
@@ -74,8 +74,7 @@ class ReadModel:
             alerts = self._aged(store.alerts(partition_key=str(partition.key), limit=100))
             if window_ns is not None:
                 alerts = [alert for alert in alerts if lately.is_within(alert, now_ns - window_ns)]
-            summary = agent_summary(partition, settings, alerts, now_ns)
-            summary["cost"] = agent_cost(partition, settings, self._prices, now_ns)
+            summary = describe(partition, settings, alerts, self._prices, now_ns)
             if window_ns is not None:
                 summary["window_metrics"] = lately.window_metrics(
                     store, partition, settings, now_ns=now_ns, window_ns=window_ns

@@ -165,6 +165,7 @@ def _circle(workflow: Workflow) -> list[str]:
         found: list[str] = error.args[1][:-1]
     else:
         return []
+    found.reverse()  # graphlib names who is waited for first
     # from the task that is written first, so that the same definition always gets the same words
     at = min(range(len(found)), key=lambda i: ids.index(found[i]))
     return [*found[at:], *found[: at + 1]]

@@ -24,6 +24,8 @@ from bmad_processor.summary import (
     system_summary,
 )
 
+from .export import export_document
+
 
 class ReadModel:
     """Answers from what ``reader`` looks into, which needs to exist only when a question is asked.
@@ -121,6 +123,11 @@ class ReadModel:
         """The latest advice per agent, and the newest ``limit`` changes of advice."""
         with self._reader.snapshot() as store:
             return {"hints": store.hints(), "changes": store.hint_log(limit)}
+
+    def export(self, since_ns: int | None = None) -> dict[str, Any]:
+        """Everything known, with the history of the last ``since_ns`` nanoseconds (see `export_document`)."""
+        with self._reader.snapshot() as store:
+            return export_document(store, since_ns=since_ns, now_ns=self._now_ns(), aged=self._aged)
 
     def near_names(self, name: str) -> list[str]:
         """Known agents that ``name`` may be a misspelling of, the nearest first."""

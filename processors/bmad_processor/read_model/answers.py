@@ -15,6 +15,10 @@ MAX_LIMIT: Final = 10_000
 """Rows in one answer; as many as any history or alert list keeps with sensible settings."""
 
 
+CHECK_SINCE_NS: Final = 15 * 60 * 1_000_000_000
+"""How far back a check looks when it is not said: as long as a CI job usually runs."""
+
+
 class Unanswerable(ProcessorError):
     """The question cannot be answered. ``status`` is the HTTP status, ``code`` names the reason for programs."""
 
@@ -71,6 +75,15 @@ def _scaling(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
     return model.scaling(_limit(params))
 
 
+def _check(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
+    fail_on = _one_of(params, "fail_on", [level.label for level in Level]) or Level.CRITICAL.label
+    since_ns, agent = _duration(params, "since"), params.get("agent")
+    report = model.check(agent, Level[fail_on.upper()], CHECK_SINCE_NS if since_ns is None else since_ns)
+    if report is None:
+        raise _unknown_agent(model, agent or "")
+    return report
+
+
 def _export(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
     return model.export(_duration(params, "since"))
 
@@ -80,6 +93,7 @@ _PLAIN: Final[dict[str, tuple[tuple[str, ...], Callable[[ReadModel, Mapping[str,
     "agents": ((), _agents),
     "alerts": (("agent", "level", "status", "limit"), _alerts),
     "scaling": (("limit",), _scaling),
+    "check": (("agent", "fail_on", "since"), _check),
     "export": (("since",), _export),
 }
 """Paths without a name in them: parameters, and who answers."""

@@ -65,7 +65,7 @@ def start_monitoring(
 
     out, home = Output(), Home.of()
     configs = config or []
-    options = Options(_finite(interval), grpc, http, api)
+    options = Options(finite(interval), grpc, http, api)
 
     def tell(record: Record) -> None:
         out.json(asdict(record)) if as_json else _show_started(out, record, is_new=True)
@@ -152,7 +152,8 @@ def show_log(
         return
 
 
-def _finite(interval_s: float | None) -> float | None:
+def finite(interval_s: float | None) -> float | None:
+    """The option's value, refused when it is no number."""
     # a float option takes "nan" for a number, which is in no range and out of none
     if interval_s is not None and interval_s != interval_s:
         raise typer.BadParameter("expected seconds from 1 to 60", param_hint="--interval")

@@ -1,0 +1,92 @@
+"""OTLP/JSON: the history as one `ExportMetricsServiceRequest`, ready to be sent to any OTLP receiver.
+
+Every metric type is a gauge in base units: ``bmad.agent.response_time`` in ``s`` with ``gen_ai.agent.name``,
+``bmad.host.cpu_usage`` in ``1`` with ``host.name``. Values of a program's own keep the names the SDK gives them
+(``bmad.agent.custom`` with ``bmad.metric.name``). A namespace is ``service.namespace`` of the resource. How many tasks
+or readings a value rests on has no place in a gauge and is left out; the other formats have it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from bmad_otel import semconv
+from bmad_processor.metric_types import CUSTOM_PREFIX, METRIC_TYPES
+
+from .document import Document, Owner, Point, history_points
+from .units import base_unit
+
+SERVICE_NAME: Final = "bmad-otel-export"
+"""`service.name` of the exported resource: these values are nobody's live telemetry."""
+
+_US: Final = 1_000_000
+
+
+def render_otlp_json(document: Document) -> str:
+    """The request as one line of JSON, newline at the end. Without points: a request without resources."""
+    resources: dict[str, dict[tuple[str, str], list[Point]]] = {}
+    for point in history_points(document):
+        metrics = resources.setdefault(point.owner.namespace, {})
+        metrics.setdefault((_name(point), point.unit), []).append(point)
+    request = {"resourceMetrics": [_resource(namespace, metrics) for namespace, metrics in resources.items()]}
+    return json.dumps(request, separators=(",", ":")) + "\n"
+
+
+def _name(point: Point) -> str:
+    if point.metric.startswith(CUSTOM_PREFIX):
+        return semconv.CUSTOM.name
+    return f"bmad.host.{point.metric}" if point.owner.host else f"bmad.agent.{point.metric}"
+
+
+def _resource(namespace: str, metrics: dict[tuple[str, str], list[Point]]) -> dict[str, Any]:
+    attributes = {semconv.SERVICE_NAME: SERVICE_NAME}
+    if namespace:
+        attributes[semconv.SERVICE_NAMESPACE] = namespace
+    shown = [_metric(name, unit, points) for (name, unit), points in metrics.items()]
+    return {
+        "resource": {"attributes": _attributes(attributes.items())},
+        "scopeMetrics": [{"scope": {"name": semconv.PROCESSOR_SCOPE_NAME}, "metrics": shown}],
+    }
+
+
+def _metric(name: str, unit: str, points: list[Point]) -> dict[str, Any]:
+    base = base_unit(unit)
+    row = METRIC_TYPES.get(points[0].metric)
+    description = semconv.CUSTOM.description if name == semconv.CUSTOM.name else row.description if row else ""
+    return {
+        "name": name,
+        "description": description,
+        "unit": row.unit if row else base.ucum,
+        "gauge": {
+            "dataPoints": [
+                {
+                    "attributes": _attributes(_identity(point)),
+                    # whole microseconds: seconds as a float are no more exact than that
+                    "timeUnixNano": str(round(point.time_s * _US) * 1000),
+                    "asDouble": base.of(point.value),
+                }
+                for point in points
+            ]
+        },
+    }
+
+
+def _identity(point: Point) -> list[tuple[str, str]]:
+    owner: Owner = point.owner
+    identity = [(semconv.HOST_NAME, owner.host)] if owner.host else [(semconv.GEN_AI_AGENT_NAME, owner.agent)]
+    if point.metric.startswith(CUSTOM_PREFIX):
+        identity.append((semconv.METRIC_NAME, point.metric.removeprefix(CUSTOM_PREFIX)))
+        if point.unit:
+            identity.append((semconv.METRIC_UNIT, point.unit))
+    return identity
+
+
+def _attributes(pairs: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": {"stringValue": _utf8(value)}} for key, value in pairs]
+
+
+def _utf8(text: str) -> str:
+    """Text that protobuf takes: a lone surrogate has no UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")

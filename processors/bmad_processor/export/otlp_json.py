@@ -23,6 +23,9 @@ SERVICE_NAME: Final = "bmad-otel-export"
 
 _US: Final = 1_000_000
 
+_OWN: Final = {CUSTOM_PREFIX: semconv.CUSTOM, "reported:": semconv.REPORTED}
+"""Prefix of a metric type whose values share one OTLP metric and are told apart by ``bmad.metric.name``."""
+
 
 def render_otlp_json(document: Document) -> str:
     """The request as one line of JSON, newline at the end. Without points: a request without resources."""
@@ -34,9 +37,18 @@ def render_otlp_json(document: Document) -> str:
     return json.dumps(request, separators=(",", ":")) + "\n"
 
 
+def _own_name(metric: str) -> tuple[semconv.Metric, str] | None:
+    """The OTLP metric and the name of a value of a program's own; None for a metric type."""
+    for prefix, own in _OWN.items():
+        if metric.startswith(prefix):
+            return own, metric.removeprefix(prefix)
+    return None
+
+
 def _name(point: Point) -> str:
-    if point.metric.startswith(CUSTOM_PREFIX):
-        return semconv.CUSTOM.name
+    own = _own_name(point.metric)
+    if own is not None:
+        return own[0].name
     return f"bmad.host.{point.metric}" if point.owner.host else f"bmad.agent.{point.metric}"
 
 
@@ -53,8 +65,8 @@ def _resource(namespace: str, metrics: dict[tuple[str, str], list[Point]]) -> di
 
 def _metric(name: str, unit: str, points: list[Point]) -> dict[str, Any]:
     base = base_unit(unit)
-    row = METRIC_TYPES.get(points[0].metric)
-    description = semconv.CUSTOM.description if name == semconv.CUSTOM.name else row.description if row else ""
+    row, own = METRIC_TYPES.get(points[0].metric), _own_name(points[0].metric)
+    description = own[0].description if own is not None else row.description if row else ""
     return {
         "name": name,
         "description": description,
@@ -76,8 +88,9 @@ def _metric(name: str, unit: str, points: list[Point]) -> dict[str, Any]:
 def _identity(point: Point) -> list[tuple[str, str]]:
     owner: Owner = point.owner
     identity = [(semconv.HOST_NAME, owner.host)] if owner.host else [(semconv.GEN_AI_AGENT_NAME, owner.agent)]
-    if point.metric.startswith(CUSTOM_PREFIX):
-        identity.append((semconv.METRIC_NAME, point.metric.removeprefix(CUSTOM_PREFIX)))
+    own = _own_name(point.metric)
+    if own is not None:
+        identity.append((semconv.METRIC_NAME, own[1]))
         if point.unit:
             identity.append((semconv.METRIC_UNIT, point.unit))
     return identity

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from bmad_processor.model import PartitionKey
@@ -36,22 +36,23 @@ def export_document(store: Snapshot, *, since_ns: int | None, now_ns: int, aged:
     limit = max(1, MAX_POINTS // max(1, sum(map(len, series.values()))))
     begin_ns = 0 if since_ns is None else now_ns - since_ns
     history = _History(store, series, limit, begin_ns)
+    summaries = {
+        labels[p.key]: agent_summary(
+            p, settings, aged(store.alerts(partition_key=str(p.key), limit=RECENT_ALERTS)), now_ns
+        )
+        for p in agents
+    }
     document: dict[str, Any] = {
         "timestamp": now_ns / 1e9,
         "since": None if since_ns is None else begin_ns / 1e9,
         "system_summary": system_summary(
             partitions, settings, kept, store.counters(), now_ns, since_ns=store.started_ns()
         ),
-        "agent_summaries": {
-            labels[p.key]: agent_summary(
-                p, settings, aged(store.alerts(partition_key=str(p.key), limit=RECENT_ALERTS)), now_ns
-            )
-            for p in agents
-        },
+        "agent_summaries": summaries,
         "recent_alerts": aged(kept[:RECENT_ALERTS]),
         "hints": store.hints(),
-        "history": {labels[p.key]: history.of(p) for p in agents},
-        "host_history": {p.key.name: history.of(p) for p in partitions if p.key.kind == "host"},
+        "history": {labels[p.key]: history.of(p, _units(summaries[labels[p.key]])) for p in agents},
+        "host_history": {p.key.name: history.of(p, {}) for p in partitions if p.key.kind == "host"},
     }
     return document | {"is_truncated": history.is_truncated}
 
@@ -70,6 +71,11 @@ def agent_labels(keys: Iterable[PartitionKey]) -> dict[PartitionKey, str]:
     return labels
 
 
+def _units(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Metric type to the unit it was shown in: values of a program's own have the unit they came with."""
+    return {name: str(now["unit"]) for name, now in summary["current_metrics"].items()}
+
+
 class _History:
     """Reads series within the bounds of one document."""
 
@@ -80,11 +86,11 @@ class _History:
         self._begin_ns = begin_ns
         self.is_truncated = False
 
-    def of(self, partition: Partition) -> dict[str, Any]:
+    def of(self, partition: Partition, units: Mapping[str, str]) -> dict[str, Any]:
         """Metric type to unit and points, of one partition."""
         key = str(partition.key)
         return {
-            name: {"unit": metric_row(name).display_unit, "points": points}
+            name: {"unit": units.get(name) or metric_row(name).display_unit, "points": points}
             for name in self._series[key]
             if (points := self._points(key, name))
         }

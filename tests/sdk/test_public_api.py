@@ -30,6 +30,7 @@ def test_the_names() -> None:
         "semconv",
         "testing",
         "instrumentor",
+        "workflow",
     }
     assert public == {name for name in bmad_otel.__all__ if not name.startswith("_")}
 

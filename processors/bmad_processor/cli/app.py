@@ -10,7 +10,18 @@ from bmad_processor.errors import ConfigError, MissingExtra, ProcessorError
 from bmad_processor.log_level import log_level, set_up_logging
 from bmad_processor.read_model import Unanswerable
 
-from . import check, collecting, diagnosing, export, old_commands, reading, run_command, service, simulate
+from . import (
+    check,
+    collecting,
+    diagnosing,
+    export,
+    old_commands,
+    reading,
+    run_command,
+    service,
+    simulate,
+    workflows,
+)
 from .exit_codes import FAILED, NO_DATA, OK, USAGE
 from .output import Output
 from .programs import MAIN, CommandGroup
@@ -25,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for topic in (collecting, service, run_command, reading, check, export, simulate, diagnosing, old_commands):
+for topic in (collecting, service, run_command, reading, check, export, simulate, workflows, diagnosing, old_commands):
     topic.register(app)
 
 

@@ -7,6 +7,7 @@ application and the command line (when it reads the file itself) print the same 
 from __future__ import annotations
 
 from .answers import Unanswerable, answer
+from .durations import duration_ns
 from .model import ReadModel
 
-__all__ = ["ReadModel", "answer", "Unanswerable"]
+__all__ = ["ReadModel", "answer", "Unanswerable", "duration_ns"]

@@ -8,10 +8,15 @@ from typing import Any, Final
 from bmad_processor.errors import ProcessorError
 from bmad_processor.model import AlertStatus, Level
 
+from .durations import duration_ns
 from .model import ReadModel, near
 
 MAX_LIMIT: Final = 10_000
 """Rows in one answer; as many as any history or alert list keeps with sensible settings."""
+
+
+CHECK_SINCE_NS: Final = 15 * 60 * 1_000_000_000
+"""How far back a check looks when it is not said: as long as a CI job usually runs."""
 
 
 class Unanswerable(ProcessorError):
@@ -70,11 +75,26 @@ def _scaling(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
     return model.scaling(_limit(params))
 
 
+def _check(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
+    fail_on = _one_of(params, "fail_on", [level.label for level in Level]) or Level.CRITICAL.label
+    since_ns, agent = _duration(params, "since"), params.get("agent")
+    report = model.check(agent, Level[fail_on.upper()], CHECK_SINCE_NS if since_ns is None else since_ns)
+    if report is None:
+        raise _unknown_agent(model, agent or "")
+    return report
+
+
+def _export(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
+    return model.export(_duration(params, "since"))
+
+
 _PLAIN: Final[dict[str, tuple[tuple[str, ...], Callable[[ReadModel, Mapping[str, str]], dict[str, Any]]]]] = {
     "system-summary": ((), _system_summary),
     "agents": ((), _agents),
     "alerts": (("agent", "level", "status", "limit"), _alerts),
     "scaling": (("limit",), _scaling),
+    "check": (("agent", "fail_on", "since"), _check),
+    "export": (("since",), _export),
 }
 """Paths without a name in them: parameters, and who answers."""
 
@@ -117,6 +137,16 @@ def _one_of(params: Mapping[str, str], name: str, values: list[str]) -> str | No
     if value is not None and value not in values:
         raise Unanswerable(400, "bad_parameter", f"{name} must be one of {', '.join(values)}", values)
     return value
+
+
+def _duration(params: Mapping[str, str], name: str) -> int | None:
+    """Nanoseconds of a parameter such as ``1h``; None when it is not given."""
+    if name not in params:
+        return None
+    found = duration_ns(params[name])
+    if found is None:
+        raise Unanswerable(400, "bad_parameter", f"{name} must be a duration with its unit, such as 15m or 1h30m")
+    return found
 
 
 def _limit(params: Mapping[str, str]) -> int:

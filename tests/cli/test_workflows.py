@@ -317,6 +317,22 @@ def _measured(api: Api, agent: str) -> dict[str, Any] | None:
     return summary if "response_time" in summary["current_metrics"] else None
 
 
+def test_the_running_service_gets_the_trace_unasked(run: Run, here: Path, tmp_path: Path) -> None:
+    """N3: start-monitoring, execute, ask: processes that have nothing in common but their user."""
+    home = str(tmp_path / "home")
+    anywhere = ["--grpc", "localhost:0", "--http", "localhost:0", "--api", "localhost:0"]
+    assert run("start-monitoring", *anywhere, BMAD_OTEL_HOME=home).returncode == 0
+    try:
+        done = run("execute", "small.yaml", "--agents", "team:AGENTS", BMAD_OTEL_HOME=home)
+        assert done.returncode == 0, done.stderr
+        summary = run("agent-summary", "TestEngineer", "--json", BMAD_OTEL_HOME=home)
+        # two attempts, of which the first failed
+        assert json.loads(summary.stdout)["tasks_total"] == 2
+        assert json.loads(summary.stdout)["errors_total"] == 1
+    finally:
+        assert run("stop-monitoring", BMAD_OTEL_HOME=home).returncode == 0
+
+
 def test_ai_development_with_the_demos_agents(run: Run) -> None:
     shown = run("execute", "ai-development", "--demo", OTEL_SDK_DISABLED="true")
     assert shown.returncode == 0, shown.stdout + shown.stderr

@@ -90,8 +90,19 @@ def test_show_workflow(run: Run, here: Path) -> None:
     shown = run("show-workflow", "product-development").stdout
     assert shown.startswith("product-development\n")
     assert "7 tasks, at most 3 at once, 2 as its dependencies are, timeout 30m" in shown
-    row = next(line for line in shown.splitlines() if " tests " in line).split()
-    assert row == ["4", "tests", "TestEngineer", "run_tests", "backend,", "frontend", "10m", "1,", "2s", "apart"]
+    row = next(line for line in shown.splitlines() if " run-tests " in line).split()
+    assert row == [
+        "4",
+        "run-tests",
+        "TestEngineer",
+        "run_tests",
+        "build-backend,",
+        "build-frontend",
+        "10m",
+        "1,",
+        "2s",
+        "apart",
+    ]
     assert json.loads(run("show-workflow", "small.yaml", "--json").stdout)["stages"] == [["build"], ["test"]]
 
 

@@ -65,7 +65,7 @@ class Architect:
             module = module_name(path, package.parent)
             graph[module] = imports_of(corpus.read(path), module, is_package=path.name == "__init__.py")
         cycles = [sorted(group) for group in components(graph) if len(group) > 1]
-        stories = {story["module"] for story in context["inputs"]["user-stories"]}
+        stories = {story["module"] for story in context["inputs"]["create-story"]}
         return {"modules": len(graph), "imports": sum(map(len, graph.values())), "cycles": cycles, "used": len(stories)}
 
 
@@ -104,7 +104,7 @@ class TestEngineer:
             tree = ast.parse(corpus.read(path), str(path))
             compile(tree, str(path), "exec", dont_inherit=True)
             found += [f"{path.name}:{line}: {what}" for line, what in questionable(tree)]
-        return {"compiled": len(files), "functions": len(context["inputs"]["backend"]), "questionable": found}
+        return {"compiled": len(files), "functions": len(context["inputs"]["build-backend"]), "questionable": found}
 
 
 class SecurityDeveloper:

@@ -26,7 +26,9 @@ from bmad_processor.summary import (
 
 from . import lately
 from .agent import describe
+from .check import Asked, check_partitions, unseen
 from .costs import costs
+from .export import export_document
 from .prediction import prediction
 from .profiles import all_profiles, one_profile
 from .trends import trends
@@ -199,6 +201,27 @@ class ReadModel:
         with self._reader.snapshot() as store:
             known = {PartitionKey.parse(key).name for key in store.partition_keys() if key.startswith("agent/")}
             return near(canonical(name), known | {*CANONICAL, *store.settings().profiles.by_agent})
+
+    def export(self, since_ns: int | None = None) -> dict[str, Any]:
+        """Everything known, with the history of the last ``since_ns`` nanoseconds (see `export_document`)."""
+        with self._reader.snapshot() as store:
+            return export_document(store, self._prices, since_ns=since_ns, now_ns=self._now_ns(), aged=self._aged)
+
+    def check(self, agent: str | None, fail_on: Level, since_ns: int) -> dict[str, Any] | None:
+        """Whether agents kept within their thresholds (see `check_partitions`); None when ``agent`` is unknown.
+
+        Without ``agent`` all agents, not the hosts: a machine that builds is busy. ``system`` asks for the hosts. An
+        agent that has not reported has checks without data if it is one of BMAD's or has a profile.
+        """
+        with self._reader.snapshot() as store:
+            asked = Asked(fail_on, since_ns, self._now_ns())
+            if agent is None:
+                return check_partitions(store, [p for p in store.partitions() if p.key.kind == "agent"], asked)
+            found = [p for key in _keys(store, agent, None) if (p := store.partition(str(key))) is not None]
+            if not found:
+                never_seen = unseen(agent, store.settings())
+                found = [] if never_seen is None else [never_seen]
+            return check_partitions(store, found, asked) if found else None
 
     def near_names(self, name: str) -> list[str]:
         """Known agents that ``name`` may be a misspelling of, the nearest first."""

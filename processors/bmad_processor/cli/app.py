@@ -7,7 +7,7 @@ import typer
 from bmad_processor.errors import ConfigError, MissingExtra, ProcessorError
 from bmad_processor.read_model import Unanswerable
 
-from . import check, collecting, diagnosing, export, reading, simulate
+from . import agent, check, collecting, diagnosing, export, reading, simulate
 from .exit_codes import FAILED, NO_DATA, OK, USAGE
 from .output import Output
 from .source import NoData
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for topic in (collecting, reading, check, export, simulate, diagnosing):
+for topic in (collecting, reading, agent, check, export, simulate, diagnosing):
     topic.register(app)
 
 

@@ -16,7 +16,6 @@ import pytest
 from bmad_otel.compat.agent_command import TOPICS, agent_of
 from bmad_otel.compat.agent_shim import wanted
 from bmad_processor.agent_names import CANONICAL, canonical
-from bmad_processor.cli.app import run as run_app
 from bmad_processor.model import Exemplar, PartitionKey
 from bmad_processor.read_model import ReadModel
 from bmad_processor.read_model.optimization import optimization
@@ -63,16 +62,12 @@ def monitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def ask(monitor: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
-    """The command line in this process: exit code, output, notes."""
+def ask(monitor: str, here: Run) -> Ask:
+    """Exit code, output and notes of a command to the monitor."""
 
     def call(*args: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bmad-otel", *args])
-        monkeypatch.setenv("BMAD_OTEL_ENDPOINT", monitor)
-        monkeypatch.setenv("COLUMNS", "200")
-        code = run_app()
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        result = here(*args, BMAD_OTEL_ENDPOINT=monitor)
+        return result.returncode, result.stdout, result.stderr
 
     return call
 
@@ -151,7 +146,7 @@ def test_validation_is_the_check_of_one_agent(ask: Ask, tmp_path: Path) -> None:
     assert ask("agent", "TestEngineer", "performance-validation", "--fail-on", "emergency")[0] == 0
 
 
-def test_names_and_silence(ask: Ask, run: Run, tmp_path: Path) -> None:
+def test_names_and_silence(ask: Ask, here: Run, tmp_path: Path) -> None:
     code, out, err = ask("agent", "ProdutcOwner", "tracing")
     assert (code, out) == (2, "")
     assert "did you mean ProductOwner?" in err
@@ -162,8 +157,8 @@ def test_names_and_silence(ask: Ask, run: Run, tmp_path: Path) -> None:
     with SqliteStore(path) as store:
         store.commit(Commit(now_ns=time.time_ns()))
     for topic in TOPICS:
-        assert run("agent", "product-owner", topic, "--state", path).returncode == 3
-    result = run("agent", "ProdutcOwner", "tracing", "--state", path)
+        assert here("agent", "product-owner", topic, "--state", path).returncode == 3
+    result = here("agent", "ProdutcOwner", "tracing", "--state", path)
     assert result.returncode == 2
     assert "did you mean ProductOwner?" in result.stderr
 

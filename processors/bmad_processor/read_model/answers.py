@@ -88,6 +88,11 @@ def _export(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
     return model.export(_duration(params, "since"))
 
 
+def _performance(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
+    del params
+    return model.dashboard()
+
+
 _PLAIN: Final[dict[str, tuple[tuple[str, ...], Callable[[ReadModel, Mapping[str, str]], dict[str, Any]]]]] = {
     "system-summary": ((), _system_summary),
     "agents": ((), _agents),
@@ -95,6 +100,7 @@ _PLAIN: Final[dict[str, tuple[tuple[str, ...], Callable[[ReadModel, Mapping[str,
     "scaling": (("limit",), _scaling),
     "check": (("agent", "fail_on", "since"), _check),
     "export": (("since",), _export),
+    "performance": ((), _performance),
 }
 """Paths without a name in them: parameters, and who answers."""
 

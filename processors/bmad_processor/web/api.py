@@ -1,4 +1,4 @@
-"""The ASGI application of ``/api/v1``: read-only, JSON only."""
+"""The ASGI application of ``/api/v1``: read-only, JSON only. ``/api/performance`` is what BMAD's dashboard asks."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ def build_api(
     def ask(request: Request) -> Response:
         return FiniteJsonResponse(answer(read_model, request.path_params["path"], dict(request.query_params)))
 
+    def show_dashboard(request: Request) -> Response:
+        # the dashboard of BMAD asks here, with whatever it puts behind the path
+        del request
+        return FiniteJsonResponse(answer(read_model, "performance", {}))
+
     def tell_status(request: Request) -> Response:
         del request
         return FiniteJsonResponse(status())
@@ -49,6 +54,7 @@ def build_api(
         routes=[
             Route("/healthz", is_alive),
             Route("/api/v1/status", tell_status),
+            Route("/api/performance", show_dashboard),
             Route("/api/v1/{path:path}", ask),
         ],
         middleware=[Middleware(HostCheck, allowed=tuple(allowed_hosts))],

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import Final
 
 
 class Signal(StrEnum):
@@ -139,6 +140,10 @@ class Total:
     start_ns: int
     time_ns: int
     value: float
+
+
+ANY_TOOL: Final = ""
+"""Tool under which all calls within an agent's tasks are counted together, whatever each was called."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ class Partition:
     tasks_total: int = 0
     errors_total: int = 0
     tools: dict[str, ToolUse] = field(default_factory=dict)
-    """By the tool's name."""
+    """By the tool's name; all together under `ANY_TOOL`."""
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from .metric_types import (
     metric_type,
     render,
 )
-from .model import Exemplar, Level, Measured, PartitionKey
+from .model import ANY_TOOL, Exemplar, Level, Measured, PartitionKey
 from .settings import HOST_AGENT, EngineSettings, Profile
 from .state import Pane, Partition
 
@@ -119,6 +119,7 @@ def agent_summary(
         "thresholds": thresholds_of(profile),
         "exemplars": _exemplars(panes),
         "tools": tools(partition),
+        "tool_calls": partition.tools[ANY_TOOL].calls if ANY_TOOL in partition.tools else None,
         "tasks_total": partition.tasks_total,
         "errors_total": partition.errors_total,
         "first_seen": _seconds(partition.first_seen_ns),
@@ -184,8 +185,10 @@ def scaling(partition: Partition, profile: Profile) -> dict[str, Any]:
 
 
 def tools(partition: Partition) -> dict[str, dict[str, Any]]:
-    """Tool to its calls since the agent is known, the most called first; durations in seconds."""
-    used = sorted(partition.tools.items(), key=lambda item: (-item[1].calls, item[0]))
+    """Tool to its calls since the agent is known, the most called first; durations in seconds. Only of tools whose
+    calls name the agent; ``tool_calls`` counts all that its tasks executed."""
+    named = ((name, use) for name, use in partition.tools.items() if name != ANY_TOOL)
+    used = sorted(named, key=lambda item: (-item[1].calls, item[0]))
     return {
         name: {
             "calls": use.calls,

@@ -25,6 +25,7 @@ from bmad_processor.settings import SECOND, EngineSettings
 from bmad_processor.state import Cell, Instance, Pane, Partition, Tasks, ToolUse, dump_partition
 from bmad_processor.store import Commit, SqliteStore, StoreReader
 from bmad_processor.web import build_api
+from tests.run.collectors import Api, embedded, eventually, write_config
 
 from .conftest import Run
 
@@ -133,7 +134,55 @@ def test_the_tools_an_agent_called(ask: Ask) -> None:
     _, text, _ = ask("agent", "AiDeveloper", "enhanced-mcp")
     assert text.splitlines()[2].split() == ["search", "4", "1", "500ms", "1.00s"]
     assert "This release has no MCP server." in text
-    assert "No tool call" in ask("agent", "Silent", "enhanced-mcp")[1]
+    assert "No tool call of this agent was measured." in ask("agent", "Silent", "enhanced-mcp")[1]
+
+
+PROGRAM = """
+from bmad_otel import configure, track_task, track_tool
+
+configure(service_name="library", host_metrics=False)
+
+
+@track_tool
+def look_up(title):
+    if not title:
+        raise KeyError(title)
+
+
+class ProductOwner:
+    @track_tool
+    def estimate(self):
+        pass
+
+
+@track_task(agent="product-owner")
+def plan(titles):
+    ProductOwner().estimate()
+    for title in titles:
+        try:
+            look_up(title)
+        except KeyError:
+            pass
+
+
+plan(["a", "b", ""])
+look_up("of no agent")
+"""
+
+
+def test_tools_of_a_real_program(here: Run, tmp_path: Path) -> None:
+    with embedded(write_config(tmp_path)) as collector:
+        grpc, api = (collector.endpoints[name] for name in ("otlp/grpc", "api"))
+        python(tmp_path, "-c", PROGRAM, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{grpc}").check_returncode()
+
+        def found() -> dict[str, Any]:
+            result = here("agent", "ProductOwner", "enhanced-mcp", "--json", "--endpoint", api)
+            return dict(json.loads(result.stdout)) if result.returncode == 0 else {}
+
+        answer = eventually(lambda: (now := found()).get("calls") and now)
+        # a plain function is a tool without an agent: it counts for the task that called it, but not by its name
+        assert (list(answer["tools"]), answer["calls"], answer["tool_calls"]) == (["estimate"], 1, 4)
+        assert Api(api).intake()["unused_tools_without_agent"] == 2
 
 
 def test_validation_is_the_check_of_one_agent(ask: Ask, tmp_path: Path) -> None:

@@ -106,3 +106,13 @@ def test_a_tool_without_a_name() -> None:
     monitor = Monitor()
     monitor.take(point(None, count=1, sum=1.0), temporality=DELTA)
     assert list(monitor.tools()) == ["unknown"]
+
+
+def test_all_calls_of_an_agents_tasks_together() -> None:
+    monitor = Monitor()
+    point_ = explicit({"gen_ai.agent.name": "architect"}, count=2, sum=7.0, start_time_unix_nano=TIME_NS - SECOND)
+    body = request([histogram(point_, name="gen_ai.invoke_agent.tool_calls")], service_name="svc")
+    decoded = monitor.decoder.decode(Signal.METRICS, body)
+    engine.step(monitor.state, Batch(TIME_NS, decoded.samples), SETTINGS)
+    summary = agent_summary(monitor.state.partitions["agent//Architect"], SETTINGS, [], TIME_NS)
+    assert (summary["tool_calls"], summary["tools"]) == (7, {})

@@ -93,6 +93,7 @@ def _tools(summary: dict[str, Any]) -> dict[str, Any]:
         "tools": tools,
         "calls": sum(tool["calls"] for tool in tools.values()),
         "errors": sum(tool["errors"] for tool in tools.values()),
+        "tool_calls": summary.get("tool_calls"),
         "as_of": summary["as_of"],
     }
 

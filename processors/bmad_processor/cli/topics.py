@@ -83,10 +83,15 @@ def show_tools(out: Output, data: Mapping[str, Any]) -> None:
             for name, tool in data["tools"].items()
         ]  # fmt: skip
         out.table(["Tool", "Calls", "Failed", "Mean", "Longest"], rows, right=("Calls", "Failed", "Mean", "Longest"))
-    else:
+        out.line()
+    if data["tool_calls"] is not None:
+        out.line(
+            f"Its tasks executed {plural(data['tool_calls'], 'tool call')}, tools without an agent's name included."
+        )
+    elif not data["tools"]:
         out.line("No tool call of this agent was measured.")
-    out.line()
-    out.line("Counted from gen_ai.execute_tool.duration. This release has no MCP server.")
+    out.line("Counted from gen_ai.execute_tool.duration and gen_ai.invoke_agent.tool_calls.")
+    out.line("This release has no MCP server.")
 
 
 def _title(out: Output, data: Mapping[str, Any]) -> None:

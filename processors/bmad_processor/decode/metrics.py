@@ -90,9 +90,9 @@ class MetricDecoder:
         if metric.name == _DURATION and kind in ("histogram", "exponential_histogram"):
             for point in points:
                 self._tasks(point, data.aggregation_temporality, kind, resource)
-        elif metric.name == tools.METRIC and kind in ("histogram", "exponential_histogram"):
+        elif metric.name in (tools.DURATION, tools.CALLS) and kind in ("histogram", "exponential_histogram"):
             for point in points:
-                self._tool(point, data.aggregation_temporality, resource)
+                self._tool(metric.name, point, data.aggregation_temporality, resource)
         elif (rule := BY_METRIC.get(metric.name)) is not None and kind in _NUMBERS:
             # a monotonic sum is a running total; any other number is a reading
             is_total = kind == "sum" and data.is_monotonic
@@ -163,13 +163,17 @@ class MetricDecoder:
                 )
             )  # fmt: skip
 
-    def _tool(self, data: Any, temporality: int, resource: _Resource) -> None:
+    def _tool(self, name: bytes, data: Any, temporality: int, resource: _Resource) -> None:
         if data.flags & wire.NO_RECORDED_VALUE or not data.count:
             return
         point = self._meaning(data.attributes)
-        sample = tools.tool_sample(
-            data, temporality, point.found, resource.sender, stream=point.stream, is_error=point.is_error
-        )
+        found, sender, stream = point.found, resource.sender, point.stream
+        if name == tools.CALLS:
+            sample = tools.calls_sample(data, temporality, found, sender, stream=f"calls/{stream}")
+        else:
+            sample = tools.tool_sample(
+                data, temporality, found, sender, stream=stream, is_error=point.is_error
+            )  # fmt: skip
         if isinstance(sample, str):
             self._drop(sample)
         else:

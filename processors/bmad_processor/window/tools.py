@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bmad_processor.model import ToolSample, ToolTotals
+from bmad_processor.model import ANY_TOOL, ToolSample, ToolTotals
 from bmad_processor.settings import SECOND, EngineSettings
 from bmad_processor.state import EngineState, Instance, Partition, Stream, ToolUse
 
@@ -63,7 +63,7 @@ def _is_beginning_known(
 
 def _count(state: EngineState, partition: Partition, sample: ToolSample | ToolTotals, count: int, sum_ns: int) -> None:
     name = sample.tool
-    if name not in partition.tools and len(partition.tools) >= MAX_TOOLS:
+    if name not in partition.tools and len(partition.tools) >= MAX_TOOLS and name != ANY_TOOL:
         state.count("tools_folded", count)
         name = _OVERFLOW
     use = partition.tools.setdefault(name, ToolUse())

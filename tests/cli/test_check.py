@@ -53,16 +53,16 @@ def make_store(tmp_path: Path) -> MakeStore:
     return make
 
 
-def verdicts(run: Run, state: str, *args: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    result = run("check", "--state", state, "--json", *args)
+def verdicts(here: Run, state: str, *args: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    result = here("check", "--state", state, "--json", *args)
     if not result.stdout:
         return result.returncode, {}
     return result.returncode, {check["metric"]: check for check in json.loads(result.stdout)["checks"]}
 
 
-def test_all_is_well(run: Run, make_store: MakeStore) -> None:
+def test_all_is_well(here: Run, make_store: MakeStore) -> None:
     path = make_store([("response_time", 30, 1.0, 9), ("error_rate", 30, 0.0, 9)], cpu_now=0.3)
-    code, checks = verdicts(run, path)
+    code, checks = verdicts(here, path)
     assert code == 0
     assert {name: check["status"] for name, check in checks.items()} == {
         "response_time": "pass", "error_rate": "pass", "cpu_usage": "pass", "memory_usage": "no_data",
@@ -72,31 +72,31 @@ def test_all_is_well(run: Run, make_store: MakeStore) -> None:
     assert (response["value"], response["threshold"], response["unit"], response["n"]) == (1.0, 10.0, "seconds", 9)
 
 
-def test_a_violation_that_is_over_still_counts_within_since(run: Run, make_store: MakeStore) -> None:
+def test_a_violation_that_is_over_still_counts_within_since(here: Run, make_store: MakeStore) -> None:
     path = make_store([("response_time", 300, 12.0, 9), ("response_time", 30, 1.0, 9)])
-    code, checks = verdicts(run, path)
+    code, checks = verdicts(here, path)
     response = checks["response_time"]
     assert (code, response["status"], response["level"], response["value"]) == (1, "fail", "critical", 12.0)
     assert response["message"] == "Response time was 12.00s (threshold: 10.00s)"
-    assert verdicts(run, path, "--since", "2m")[0] == 0
-    assert verdicts(run, path, "--fail-on", "emergency")[0] == 0
+    assert verdicts(here, path, "--since", "2m")[0] == 0
+    assert verdicts(here, path, "--fail-on", "emergency")[0] == 0
     # of several violations the worst is shown
     path = make_store([("response_time", 40, 31.0, 9), ("response_time", 30, 32.0, 9), ("response_time", 20, 12.0, 9)])
-    assert verdicts(run, path)[1]["response_time"]["value"] == 32.0
+    assert verdicts(here, path)[1]["response_time"]["value"] == 32.0
 
 
-def test_the_present_window_counts_before_it_was_judged(run: Run, make_store: MakeStore) -> None:
-    code, checks = verdicts(run, make_store([], cpu_now=0.99), "--fail-on", "warning")
+def test_the_present_window_counts_before_it_was_judged(here: Run, make_store: MakeStore) -> None:
+    code, checks = verdicts(here, make_store([], cpu_now=0.99), "--fail-on", "warning")
     assert (code, checks["cpu_usage"]["level"], checks["cpu_usage"]["value"]) == (1, "emergency", 99.0)
 
 
-def test_one_failed_task_of_one_is_no_error_rate(run: Run, make_store: MakeStore) -> None:
-    code, checks = verdicts(run, make_store([("error_rate", 30, 1.0, 1), ("response_time", 30, 1.0, 1)]))
+def test_one_failed_task_of_one_is_no_error_rate(here: Run, make_store: MakeStore) -> None:
+    code, checks = verdicts(here, make_store([("error_rate", 30, 1.0, 1), ("response_time", 30, 1.0, 1)]))
     assert (code, checks["error_rate"]["status"]) == (0, "no_data")
     assert "too few to judge" in checks["error_rate"]["message"]
 
 
-def test_an_alert_counts_when_its_history_is_gone(run: Run, make_store: MakeStore) -> None:
+def test_an_alert_counts_when_its_history_is_gone(here: Run, make_store: MakeStore) -> None:
     now_ns = time.time_ns()
     alert = replace(ALERT, key=KEY, level=Level.CRITICAL, started_ns=now_ns - 3600 * SECOND)
     over = {"status": AlertStatus.RESOLVED, "updated_ns": now_ns - 600 * SECOND, "resolved_ns": now_ns - 600 * SECOND}
@@ -107,43 +107,43 @@ def test_an_alert_counts_when_its_history_is_gone(run: Run, make_store: MakeStor
         (replace(alert, level=Level.WARNING), (), 3),
     ):
         path = make_store([], alerts=[found])
-        assert verdicts(run, path, *args)[0] == code
+        assert verdicts(here, path, *args)[0] == code
         Path(path).unlink()
-    checks = verdicts(run, make_store([], alerts=[alert]))[1]
+    checks = verdicts(here, make_store([], alerts=[alert]))[1]
     assert checks["cpu_usage"]["alert_id"] == alert.alert_id
 
 
-def test_low_values_are_bad_where_the_direction_says_so(run: Run, make_store: MakeStore) -> None:
+def test_low_values_are_bad_where_the_direction_says_so(here: Run, make_store: MakeStore) -> None:
     profile = Profile("ProductOwner", thresholds={"success_rate": {Level.WARNING: 0.95, Level.CRITICAL: 0.9}})
     path = make_store([("success_rate", 40, 0.8, 9), ("success_rate", 30, 0.99, 9)], profile=profile)
-    code, checks = verdicts(run, path)
+    code, checks = verdicts(here, path)
     assert (code, checks["success_rate"]["value"], checks["success_rate"]["threshold"]) == (1, 80.0, 90.0)
 
 
-def test_who_is_not_monitored_is_not_judged(run: Run, make_store: MakeStore) -> None:
+def test_who_is_not_monitored_is_not_judged(here: Run, make_store: MakeStore) -> None:
     path = make_store([("response_time", 30, 99.0, 9)], profile=Profile("ProductOwner", monitoring_enabled=False))
-    result = run("check", "--state", path)
+    result = here("check", "--state", path)
     assert result.returncode == 3
     assert "Not monitored, by their profile: ProductOwner" in result.stdout
 
 
-def test_names(run: Run, state: str) -> None:
-    result = run("check", "--state", state, "--agent", "ProdutcOwner")
+def test_names(here: Run, state: str) -> None:
+    result = here("check", "--state", state, "--agent", "ProdutcOwner")
     assert (result.returncode, result.stdout) == (2, "")
     assert "did you mean ProductOwner?" in result.stderr
     # known by name, but silent: nothing to judge
-    assert verdicts(run, state, "--agent", "RnDAgent")[0] == 3
+    assert verdicts(here, state, "--agent", "RnDAgent")[0] == 3
     # two spellings of one agent are one agent; the host is checked when asked for
-    result = run("check", "--state", state, "--json", "--agent", "product-owner", "--agent", "ProductOwner")
+    result = here("check", "--state", state, "--json", "--agent", "product-owner", "--agent", "ProductOwner")
     assert result.returncode == 1
     assert len(json.loads(result.stdout)["checks"]) == 5
-    assert verdicts(run, state, "--agent", "system")[1]["cpu_usage"]["host"] == "node1"
-    assert run("check", "--state", state, "--fail-on", "loud").returncode == 2
-    assert run("check", "--state", state, "--since", "soon").returncode == 2
+    assert verdicts(here, state, "--agent", "system")[1]["cpu_usage"]["host"] == "node1"
+    assert here("check", "--state", state, "--fail-on", "loud").returncode == 2
+    assert here("check", "--state", state, "--since", "soon").returncode == 2
 
 
-def test_without_a_collector(run: Run, closed_endpoint: str) -> None:
-    assert run("check", "--endpoint", closed_endpoint).returncode == 3
+def test_without_a_collector(here: Run, closed_endpoint: str) -> None:
+    assert here("check", "--endpoint", closed_endpoint).returncode == 3
 
 
 def test_over_http_as_from_the_file(run: Run, endpoint: str, state: str) -> None:
@@ -156,11 +156,11 @@ def test_over_http_as_from_the_file(run: Run, endpoint: str, state: str) -> None
     assert {key for key in one if key not in strip} == {key for key in other if key not in strip}
 
 
-def test_reports_for_ci(run: Run, state: str, tmp_path: Path) -> None:
+def test_reports_for_ci(here: Run, state: str, tmp_path: Path) -> None:
     junit, summary = tmp_path / "junit.xml", tmp_path / "summary.md"
     summary.write_text("before\n")
     args = ("check", "--state", state, "--junit", str(junit), "--markdown", str(summary))
-    result = run(*args, GITHUB_STEP_SUMMARY=str(summary))
+    result = here(*args, GITHUB_STEP_SUMMARY=str(summary))
     assert result.returncode == 1
     assert result.stdout.splitlines()[0].split() == ["Status", "Agent", "Metric", "Value", "Threshold", "n", "Level"]
     text = summary.read_text()
@@ -173,9 +173,9 @@ def test_reports_for_ci(run: Run, state: str, tmp_path: Path) -> None:
     for suite in root.findall("testsuite"):
         assert int(suite.attrib["tests"]) == len(suite.findall("testcase"))
         assert {"name", "timestamp", "hostname", "tests", "failures", "errors", "skipped", "time"} <= set(suite.keys())
-    assert run(*args).returncode == 1
+    assert here(*args).returncode == 1
     assert summary.read_text().startswith("### Agent performance")
-    missing = run("check", "--state", state, "--junit", str(tmp_path / "nowhere" / "j.xml"))
+    missing = here("check", "--state", state, "--junit", str(tmp_path / "nowhere" / "j.xml"))
     assert missing.returncode == 1
     assert "cannot write" in missing.stderr
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import stat
 import time
 from pathlib import Path
@@ -97,18 +98,18 @@ def test_since_is_a_duration(endpoint: str, since: str) -> None:
     assert (status, body["error"]) == (400, "bad_parameter")
 
 
-def test_export_data_to_stdout(run: Run, endpoint: str) -> None:
+def test_export_data_to_stdout(run: Run, here: Run, endpoint: str) -> None:
     result = run("export-data", "--endpoint", endpoint)
     assert (result.returncode, result.stderr) == (0, "")
     assert json.loads(result.stdout)["agent_summaries"]["ProductOwner"]["tasks_total"] == 4
-    assert run("export-data", "--since", "1 hour").returncode == 2
-    assert "openmetrics" in run("export-data", "--format", "xml").stderr
+    assert here("export-data", "--since", "1 hour").returncode == 2
+    assert "openmetrics" in here("export-data", "--format", "xml").stderr
 
 
-def test_export_data_in_every_format(run: Run, state: str, tmp_path: Path) -> None:
+def test_export_data_in_every_format(here: Run, state: str, tmp_path: Path) -> None:
     def text(form: str) -> str:
         file = tmp_path / f"data.{form}"
-        result = run("export-data", "--state", state, "--format", form, "--output", str(file))
+        result = here("export-data", "--state", state, "--format", form, "--output", str(file))
         assert result.returncode == 0
         assert result.stdout == ""
         assert "5 agents, 5 points of history" in result.stderr
@@ -125,25 +126,30 @@ def test_export_data_in_every_format(run: Run, state: str, tmp_path: Path) -> No
     assert len(json.loads(text("otlp-json"))["resourceMetrics"]) == 3
 
 
-def test_a_file_is_written_whole_or_not_at_all(run: Run, state: str, tmp_path: Path) -> None:
+def test_a_file_is_written_whole_or_not_at_all(here: Run, state: str, tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     file.write_text("before")
     file.chmod(0o640)
-    assert run("export-data", "--state", state, "--output", str(file)).returncode == 0
+    assert here("export-data", "--state", state, "--output", str(file)).returncode == 0
     assert json.loads(file.read_text())["timestamp"] > 0
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
-    result = run("export-data", "--state", state, "--output", str(tmp_path / "nowhere" / "x.json"))
+    result = here("export-data", "--state", state, "--output", str(tmp_path / "nowhere" / "x.json"))
     assert result.returncode == 1
     assert "cannot write" in result.stderr
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
-    assert run("export-data", "--state", state, "--output", "/dev/stdout").stdout.startswith("{")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert here("export-data", "--state", state, "--format", "csv", "--output", str(pipe)).returncode == 0
+    assert os.read(reader, 65536).startswith(b"timestamp,agent")
+    os.close(reader)
 
 
-def test_without_data(run: Run, closed_endpoint: str, tmp_path: Path) -> None:
-    assert run("export-data", "--endpoint", closed_endpoint).returncode == 3
+def test_without_data(here: Run, closed_endpoint: str, tmp_path: Path) -> None:
+    assert here("export-data", "--endpoint", closed_endpoint).returncode == 3
     path = str(tmp_path / "empty.db")
     with SqliteStore(path) as store:
         store.commit(Commit(now_ns=time.time_ns()))
-    result = run("export-data", "--state", path)
+    result = here("export-data", "--state", path)
     assert (result.returncode, result.stdout) == (3, "")
     assert "no agent and no host has reported yet" in result.stderr

@@ -11,6 +11,7 @@ from bmad_processor.log_level import log_level, set_up_logging
 from bmad_processor.read_model import Unanswerable
 
 from . import (
+    agent,
     check,
     collecting,
     costs,
@@ -39,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _TOPICS = (
-    collecting, service, run_command, reading, trends, costs, check, export, simulate, workflows, diagnosing,
+    collecting, service, run_command, reading, agent, trends, costs, check, export, simulate, workflows, diagnosing,
     old_commands,
 )  # fmt: skip
 for topic in _TOPICS:

@@ -129,6 +129,8 @@ def _totals(found: Families, labels: Labels, summary: Mapping[str, Any]) -> None
         of_tool = (*labels, ("tool", tool))
         add("bmad_agent_tool_calls", "Tool executions.", of_tool, calls.get("calls"), is_counter=True)
         add("bmad_agent_tool_errors", "Tool executions that failed.", of_tool, calls.get("errors"), is_counter=True)
+    add("bmad_agent_task_tool_calls", "Tools executed by its tasks, of any name.", labels, summary.get("tool_calls"),
+        is_counter=True)  # fmt: skip
     cost = summary.get("cost") or {}
     for kind in ("input", "output"):
         of_kind = (*labels, ("type", kind))

@@ -118,6 +118,11 @@ def _export(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
     return model.export(_duration(params, "since"))
 
 
+def _performance(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
+    del params
+    return model.dashboard()
+
+
 _PLAIN: Final[dict[str, tuple[tuple[str, ...], Callable[[ReadModel, Mapping[str, str]], dict[str, Any]]]]] = {
     "system-summary": ((), _system_summary),
     "agents": ((), _agents),
@@ -127,6 +132,7 @@ _PLAIN: Final[dict[str, tuple[tuple[str, ...], Callable[[ReadModel, Mapping[str,
     "profiles": ((), _profiles),
     "check": (("agent", "fail_on", "since"), _check),
     "export": (("since",), _export),
+    "performance": ((), _performance),
 }
 """Paths without a name in them: parameters, and who answers."""
 

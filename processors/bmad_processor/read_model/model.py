@@ -28,6 +28,7 @@ from . import lately
 from .agent import describe
 from .check import Asked, check_partitions, unseen
 from .costs import costs
+from .dashboard import dashboard
 from .export import export_document
 from .prediction import prediction
 from .profiles import all_profiles, one_profile
@@ -222,6 +223,11 @@ class ReadModel:
                 never_seen = unseen(agent, store.settings())
                 found = [] if never_seen is None else [never_seen]
             return check_partitions(store, found, asked) if found else None
+
+    def dashboard(self) -> dict[str, Any]:
+        """What the BMAD dashboard shows (see `dashboard`)."""
+        with self._reader.snapshot() as store:
+            return dashboard(store, self._now_ns())
 
     def near_names(self, name: str) -> list[str]:
         """Known agents that ``name`` may be a misspelling of, the nearest first."""

@@ -59,7 +59,9 @@ def execute(
     ] = LevelOfDetail.ENHANCED,
     otlp_endpoint: Annotated[
         str | None,
-        typer.Option(help="Receiver of the telemetry. [default: the OTEL_EXPORTER_OTLP_ variables, localhost:4317]"),
+        typer.Option(
+            help="Receiver of the telemetry. [default: the OTEL_EXPORTER_OTLP_ variables, the background service]"
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -130,12 +132,13 @@ def _read_context(path: Path | None) -> dict[str, Any]:
 
 def _configure(level: LevelOfDetail, endpoint: str | None) -> None:
     from bmad_otel import configure
+    from bmad_processor.service import otlp_endpoint as service_receiver
 
     named = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     try:
         configure(
             service_name=None if named else "bmad-workflow",
-            endpoint=endpoint,
+            endpoint=endpoint or service_receiver(),
             host_metrics=False if level is LevelOfDetail.BASIC else "auto",
             capture=True if level is LevelOfDetail.FULL else None,
         )

@@ -65,6 +65,7 @@ def callees_of(workflow: Workflow, agents: object, context: Mapping[str, Any]) -
     by_name = _by_name(agents, faults)
     found: dict[str, Callee] = {}
     objects: dict[str, Any] = {}
+    broken: set[str] = set()
     missing: dict[str, Fault] = {}
     for i, task in enumerate(workflow.tasks):
         agent = canonical(task.agent)
@@ -74,18 +75,20 @@ def callees_of(workflow: Workflow, agents: object, context: Mapping[str, Any]) -
             missing.setdefault(agent, Fault(("tasks", i, "agent"), f"no agent {agent} was given{hint}", HOW_TO_GIVE))
             continue
         if agent not in objects:
+            if agent in broken:
+                continue
             try:
                 objects[agent] = _instance(by_name[agent])
             except Exception as error:  # noqa: BLE001 - the class is the caller's; what it raises is told
-                objects[agent] = None
+                broken.add(agent)
                 said = f"{by_name[agent].__name__}() raised {type(error).__name__}: {message_of(error)}"
                 faults.append(Fault(("agents", agent), said, "a class that needs no arguments, or an object"))
-        if objects[agent] is not None:
-            callee = _callee(task, agent, objects[agent], context)
-            if isinstance(callee, str):
-                faults.append(Fault(("tasks", i, "task"), callee))
-            else:
-                found[task.id] = callee
+                continue
+        callee = _callee(task, agent, objects[agent], context)
+        if isinstance(callee, str):
+            faults.append(Fault(("tasks", i, "task"), callee))
+        else:
+            found[task.id] = callee
     if faults or missing:
         raise MissingAgents(workflow.name, [*missing.values(), *faults], tuple(missing))
     return found

@@ -158,9 +158,14 @@ def _task_faults(task: WorkflowTask, i: int) -> Iterator[Fault]:
 
 
 def _circle(workflow: Workflow) -> list[str]:
+    ids = [task.id for task in workflow.tasks]
     try:
         sorter_of(workflow)
     except CycleError as error:
-        circle: list[str] = error.args[1]
-        return circle
-    return []
+        found: list[str] = error.args[1][:-1]
+    else:
+        return []
+    found.reverse()  # graphlib names who is waited for first
+    # from the task that is written first, so that the same definition always gets the same words
+    at = min(range(len(found)), key=lambda i: ids.index(found[i]))
+    return [*found[at:], *found[: at + 1]]

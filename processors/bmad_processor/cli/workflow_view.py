@@ -108,6 +108,7 @@ def watching(workflow: Workflow) -> Iterator[Observer]:
                     rows.update(row, standing=f"waits to try again: {task.error}")
                 case Step.ENDED:
                     rows.update(row, standing=task.status.value, completed=1)
+            rows.refresh()
 
         yield observe
 

@@ -11,6 +11,7 @@ from bmad_processor.log_level import log_level, set_up_logging
 from bmad_processor.read_model import Unanswerable
 
 from . import (
+    agent,
     check,
     collecting,
     diagnosing,
@@ -36,7 +37,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for topic in (collecting, service, run_command, reading, check, export, simulate, workflows, diagnosing, old_commands):
+for topic in (
+    collecting,
+    service,
+    run_command,
+    reading,
+    agent,
+    check,
+    export,
+    simulate,
+    workflows,
+    diagnosing,
+    old_commands,
+):
     topic.register(app)
 
 

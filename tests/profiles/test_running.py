@@ -66,6 +66,7 @@ def test_a_change_is_judged_by_from_the_next_pane_on_and_forgets_nothing(tmp_pat
                 client.export(Signal.TRACES, otlp.tasks("ProductOwner", 2))
                 return [alert["status"] for alert in api.alerts()] == [status]
 
+            eventually(lambda: not said("") and api.tasks_of("ProductOwner"))
             eventually(lambda: not said("") and learned(config, "ProductOwner").get("throughput", (0,))[0] >= 2)
             before, tasks = learned(config, "ProductOwner"), api.tasks_of("ProductOwner")
             assert api.alerts() == []

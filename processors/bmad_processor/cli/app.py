@@ -22,6 +22,7 @@ from . import (
     run_command,
     service,
     simulate,
+    switching,
     workflows,
 )
 from .exit_codes import FAILED, NO_DATA, OK, USAGE
@@ -48,6 +49,7 @@ for topic in (
     export,
     profiles,
     simulate,
+    switching,
     workflows,
     diagnosing,
     old_commands,

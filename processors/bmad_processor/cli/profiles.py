@@ -20,7 +20,7 @@ Directory = Annotated[
     typer.Option(
         "--profiles",
         help="Directory of profile files: used when no collector answers, or at once when given without --endpoint."
-        f" [default: ${PROFILES_VARIABLE}, else ./collector-config/profiles]",
+        f" [default: ${PROFILES_VARIABLE}, else those of the background service, else ./collector-config/profiles]",
     ),
 ]
 Agent = Annotated[

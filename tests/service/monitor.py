@@ -18,7 +18,7 @@ BIN = Path(sys.executable).parent
 ANY_PORTS = ("--grpc", "localhost:0", "--http", "localhost:0", "--api", "localhost:0")
 
 _SENDER = """
-import sys
+import sys, time
 from bmad_otel import configure, shutdown, track_task
 configure(service_name="tests", host_metrics="auto")
 for argument in sys.argv[1:]:
@@ -27,6 +27,7 @@ for argument in sys.argv[1:]:
         with track_task(agent=agent, name="work") as task:
             if n < int(failed):
                 task.fail("told to", error_type="told")
+time.sleep(1)  # CPU time and rates are differences: two exports
 shutdown()
 """
 
@@ -80,7 +81,7 @@ class Monitor:
     def send(self, *agents: str) -> None:
         """Tasks as ``agent:done:failed``, by a program of its own that ends when all is delivered."""
         endpoint = f"http://{self.record()['otlp_grpc']}"
-        environment = self.environment(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+        environment = self.environment(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_METRIC_EXPORT_INTERVAL="400")
         subprocess.run([sys.executable, "-c", _SENDER, *agents], env=environment, check=True, timeout=60)
 
     def log(self) -> str:

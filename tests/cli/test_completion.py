@@ -28,7 +28,7 @@ def _complete(program: str, shell: str, words: str, **env: str) -> str:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_agents_have_their_names_completed(shell: str) -> None:
-    found = _complete("bmad-otel", shell, "bmad-otel agent-summary prod")
+    found = _complete("bmad-otel", shell, "bmad-otel agent-summary Prod")
     assert "ProductOwner" in found
     assert "Architect" not in found
 
@@ -40,7 +40,8 @@ def test_every_program_lists_its_own_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shell", "part"), [("bash", "complete -o"), ("zsh", "compdef"), ("fish", "complete --command")]
+    ("shell", "part"),
+    [("bash", "complete -o"), ("zsh", "compdef"), ("fish", "complete --command")],
 )
 def test_the_script_for_each_shell(shell: str, part: str, tmp_path: Path) -> None:
     script = subprocess.run(

@@ -52,9 +52,9 @@ def test_each_step_is_a_process_of_its_own(monitor: Monitor) -> None:
     said = []
     for step in steps:
         # as it stands, but sooner: a shorter interval and wait, and ports that are free here
-        step = step.replace("--interval 10", f"--interval 1 {' '.join(ANY_PORTS)}").replace("sleep 17", "sleep 8")
-        done = _shell(monitor, step)
-        assert done.returncode == 0, (step, done.stdout, done.stderr)
+        line = step.replace("--interval 10", f"--interval 1 {' '.join(ANY_PORTS)}").replace("sleep 17", "sleep 8")
+        done = _shell(monitor, line)
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
         said.append(done.stdout)
     assert "product-development: ok, 7 tasks" in said[1]
     tasks = re.search(r"Tasks +(\d+) \(0 failed\)", said[3])

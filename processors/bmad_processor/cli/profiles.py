@@ -10,7 +10,7 @@ import typer
 
 from bmad_processor.read_model import Unanswerable
 
-from .options import AsJson, Endpoint
+from .options import AsJson, Endpoint, complete_agent
 from .output import Output
 from .profile_place import PROFILES_VARIABLE, ProfilePlace
 from .text import amount
@@ -24,7 +24,11 @@ Directory = Annotated[
     ),
 ]
 Agent = Annotated[
-    str, typer.Argument(help="Any spelling: ProductOwner, product-owner; '*' for the default of everyone.")
+    str,
+    typer.Argument(
+        help="Any spelling: ProductOwner, product-owner; '*' for the default of everyone.",
+        autocompletion=complete_agent,
+    ),
 ]
 _VALUE = "A number as people read it (70 is 70 %, 5 is 5 s), or a text with its unit (60%, 500ms)"
 Temporary = Annotated[

@@ -226,6 +226,22 @@ class Task:
                 _guard.contain("ending a task", own_error)
             self.outer = None
 
+    def end_here(self) -> None:
+        """The moment that counts as the end of a task whose body `leave` does not bracket."""
+        self._left_ns = _clock.monotonic_ns()
+
+    def abandon(self) -> None:
+        """Nobody will say how it ended: its span is closed early, and no duration is told, since none is known."""
+        if not self._running.pop(self, False):
+            return
+        self.end_here()
+        try:
+            self._instruments.set_outcome(self.span, Outcome.CLOSED_EARLY.value)
+            self.span.end(self._started_unix_ns + self._left_ns - self.started_ns)
+        except Exception as own_error:  # noqa: BLE001 - samplers, processors and views are other people's code
+            _guard.contain("abandoning a task", own_error)
+        self.outer = None
+
     def close_early(self) -> None:
         """The caller closed the generator or coroutine, or dropped it, before its end."""
         self._finish(Outcome.CLOSED_EARLY, None, None, "")

@@ -1,5 +1,7 @@
 """The agent that calls a monitor it does not have, and constructs its tracer with an object of its own."""
 
+import sys
+
 from integrations.opentelemetry.opentelemetry_tracing import BMADTracer
 
 from bmad.agents.core.agent.agent_performance_monitor import MetricType
@@ -22,3 +24,9 @@ class ProductOwnerAgent:
     def handle_story_created(self, event):
         self.monitor._record_metric(self.agent_name, MetricType.SUCCESS_RATE, 95, "%")
         return True
+
+
+async def main():
+    story = await ProductOwnerAgent().create_user_story(sys.argv[1] if len(sys.argv) > 1 else "")
+    sys.stdout.write(f"{story}\n")
+    return 3

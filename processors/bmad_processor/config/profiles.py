@@ -20,6 +20,7 @@ from bmad_processor.settings import Profile, Profiles, ScalingRules
 
 from .blocks import OrEmptyMapping
 from .complaints import check
+from .directions import Directions, read_directions
 from .expand import expand
 from .thresholds import Levels, merge_thresholds, read_thresholds
 from .tree import Node, find, problem, show
@@ -45,6 +46,8 @@ class ScalingRulesConfig(Config):
     """Fewest instances ever advised."""
     max_instances: _Instances = _DEFAULT.max_instances
     """Most instances ever advised."""
+    cost_per_hour: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)] | None = _DEFAULT.cost_per_hour
+    """US dollars that one instance costs in an hour, for the cost of idle instances; `null` when nobody knows."""
 
 
 class ProfileConfig(Config):
@@ -53,7 +56,8 @@ class ProfileConfig(Config):
     agent: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     """Name of the agent in any of its spellings; `"*"` for the default of everyone else; `system` for hosts."""
     thresholds: Annotated[dict[str, Any], OrEmptyMapping] = Field(default_factory=dict)
-    """Metric type to level (`info`, `warning`, `critical`, `emergency`) to value; `null` takes a level away."""
+    """Metric type to level (`info`, `warning`, `critical`, `emergency`) to value; `null` takes a level away. Beside the
+    levels, `direction` says which side is bad, `high_is_bad` or `low_is_bad`."""
     scaling: ScalingRulesConfig = ScalingRulesConfig()
     """When the agent needs more or fewer instances."""
     monitoring_enabled: Annotated[bool, Strict()] = True
@@ -69,6 +73,7 @@ class _File:
     root: Node
     config: ProfileConfig
     thresholds: Mapping[str, Levels]
+    directions: Directions
 
     @property
     def agent(self) -> str:
@@ -126,7 +131,8 @@ def _read(path: Path, environ: Mapping[str, str]) -> tuple[_File | None, list[Pr
     config, problems = check(ProfileConfig, root, ())
     thresholds, wrong = read_thresholds(root, ("thresholds",))
     problems += wrong
-    return (None if config is None or wrong else _File(root, config, thresholds)), problems
+    directions, _ = read_directions(root, ("thresholds",))  # what is wrong with them was told with the thresholds
+    return (None if config is None or wrong else _File(root, config, thresholds, directions)), problems
 
 
 def _over(below: Profile, file: _File, agent: str, problems: list[Problem]) -> Profile:
@@ -138,15 +144,17 @@ def _over(below: Profile, file: _File, agent: str, problems: list[Problem]) -> P
     own = config.scaling.model_fields_set if "scaling" in config.model_fields_set else frozenset()
     rules = {
         name: getattr(config.scaling if name in own else below.scaling, name)
-        for name in ("cpu_threshold", "memory_threshold", "min_instances", "max_instances")
+        for name in ("cpu_threshold", "memory_threshold", "min_instances", "max_instances", "cost_per_hour")
     }
     if rules["min_instances"] > rules["max_instances"]:
         key = "min_instances" if find(file.root, ("scaling", "min_instances")) else "max_instances"
         message = f"min_instances {rules['min_instances']} is more than max_instances {rules['max_instances']}"
         problems.append(problem(file.root, ("scaling", key), message))
+    directions = {**below.directions, **file.directions}
     return Profile(
         agent=agent,
-        thresholds=merge_thresholds(below.thresholds, file.thresholds),
+        thresholds=merge_thresholds(below.thresholds, file.thresholds, directions),
+        directions=directions,
         scaling=ScalingRules(**rules),
         monitoring_enabled=pick("monitoring_enabled", below.monitoring_enabled),
         auto_scaling_enabled=pick("auto_scaling_enabled", below.auto_scaling_enabled),

@@ -110,6 +110,8 @@ def instrument_bmad(
         for is_wanted, kind in ((monitor, "monitor"), (tracer, "tracer")):
             if is_wanted:
                 _swap(kind, patches, report)
+        if monitor and mend:
+            mending.mend_metric_types(patches, report)
         steps: list[tuple[bool, str, Callable[..., None]]] = [
             (buses, names.FILE_BUS, partial(file_bus.instrument_bus, mend=mend)),
             (buses, names.FILE_BUS_AGENTS, partial(file_bus.instrument_agents, mend=mend)),

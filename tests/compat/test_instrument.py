@@ -75,7 +75,7 @@ def test_agents_of_every_shape_work_and_are_traced(bmad_telemetry: Telemetry) ->
         "  review"
     )
     assert bmad_telemetry.tasks("ProductOwner")[1].status_message == "a story needs text"
-    assert report.agents == {"ProductOwner": 2, "Architect": 1}
+    assert report.agents == {"ProductOwner": 2, "Architect": 2}
     assert "bmad.agents.Agent.RnD.rnd" in report.waiting
     assert report.failed == {}
     assert "ProductOwner (2 methods)" in str(report)
@@ -112,6 +112,20 @@ def test_agents_that_call_what_they_do_not_have(bmad_telemetry: Telemetry) -> No
     assert any("PerformanceOptimizer._record_metric" in line for line in report.mended)
     uninstrument_bmad()
     assert not hasattr(owner, "monitor")
+
+
+def test_agents_that_use_metric_types_there_are_not(bmad_telemetry: Telemetry) -> None:
+    instrument_bmad(set_up=False)
+    assert agent("Architect", "architect")().collect() == {"error": "COUNTER"}
+    uninstrument_bmad()
+    instrument_bmad(set_up=False, mend=True)
+    assert agent("Architect", "architect")().collect() == {"collected": True}
+    points = bmad_telemetry.metrics["bmad.agent.custom"]
+    assert [(p.attributes["bmad.metric.name"], p.attributes["gen_ai.agent.name"], p.value) for p in points] == [
+        ("templates_collected", "Architect", 2)
+    ]
+    uninstrument_bmad()
+    assert not hasattr(bmad_otel.compat.bmad.MetricType, "COUNTER")
 
 
 def test_a_workflow_is_one_trace_of_its_agents_tasks(bmad_telemetry: Telemetry) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable
+from enum import Enum
 from types import ModuleType
 from typing import Any, Final
 
@@ -91,6 +92,24 @@ def mend_orchestrator(module: ModuleType, patches: Patches, report: BmadReport) 
     patches.set(owner, "get_performance_alerts", get_performance_alerts)
     patches.set(owner, "get_agent_performance_metrics", get_agent_performance_metrics)
     report.mended.append(f"{module.__name__}: get_performance_alerts(level=), get_agent_performance_metrics")
+
+
+def mend_metric_types(patches: Patches, report: BmadReport) -> None:
+    """`MetricType`: members that agents use and no version of it has. What is recorded under one is a custom metric of
+    that name."""
+    from bmad_otel.monitor import MetricType
+
+    for member in _Further:
+        if not hasattr(MetricType, member.name):
+            patches.set(MetricType, member.name, member)
+            report.mended.append(f"MetricType.{member.name}")
+
+
+class _Further(Enum):
+    DEPLOYMENT_TIME = "deployment_time"
+    QUALITY_SCORE = "quality_score"
+    COUNTER = "counter"
+    GAUGE = "gauge"
 
 
 class _Monitor:

@@ -19,3 +19,10 @@ class ArchitectAgent:
         span.set_attribute("files", ["a", "b"])
         span.end()
         return {"reviewed": True}
+
+    def collect(self):
+        try:
+            self.monitor.record_metric(MetricType.COUNTER, "templates_collected", 2, {"template": "api"})
+        except Exception as error:
+            return {"error": str(error)}
+        return {"collected": True}

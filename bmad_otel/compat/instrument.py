@@ -124,6 +124,7 @@ def instrument_bmad(
             (workflows, names.WORKFLOWS, workflows_of_bmad.instrument),
             (mend, names.WORKFLOWS, mending.mend_orchestrator),
             (mend, names.OPTIMIZER, mending.mend_optimizer),
+            (mend, names.COLLECTOR, mending.mend_collector),
         ]
         for is_wanted, name, step in steps:
             if is_wanted:

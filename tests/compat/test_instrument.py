@@ -128,6 +128,23 @@ def test_agents_that_use_metric_types_there_are_not(bmad_telemetry: Telemetry) -
     assert not hasattr(bmad_otel.compat.bmad.MetricType, "COUNTER")
 
 
+def test_bmad_s_own_collector_has_a_prometheus_text_when_mended() -> None:
+    instrument_bmad(set_up=False, mend=True)
+    collector = importlib.import_module("bmad.agents.core.monitoring.monitoring").MetricsCollector()
+    assert collector.get_prometheus_format() == ""
+    collector.record_metric("runs", 1, {"agent": 'the "one"'}, "counter")
+    collector.record_metric("runs", 2, {"agent": 'the "one"'}, "counter")
+    collector.record_metric("runs", 5, {"agent": "two"}, "counter")
+    assert collector.get_prometheus_format() == (
+        "# HELP runs runs, a counter recorded by the program.\n"
+        "# TYPE runs counter\n"
+        'runs{agent="the \\"one\\""} 2\n'
+        'runs{agent="two"} 5\n'
+    )
+    uninstrument_bmad()
+    assert collector.get_prometheus_format() == "runs 5"
+
+
 def test_a_workflow_is_one_trace_of_its_agents_tasks(bmad_telemetry: Telemetry) -> None:
     instrument_bmad(set_up=False)
     orchestrator = importlib.import_module(WORKFLOWS).IntegratedWorkflowOrchestrator()

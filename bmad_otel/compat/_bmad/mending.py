@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from bmad_otel.compat._bmad.patches import Patches
 from bmad_otel.compat._bmad.report import BmadReport
+from bmad_otel.compat._collected import Collected, Kind, labels_of
+from bmad_otel.compat._exposition import exposition
 
 _MAX_KEPT: Final = 1000
 """Contexts, requests and responses a client keeps: what has been answered is read by nobody."""
@@ -68,6 +70,23 @@ def mend_optimizer(module: ModuleType, patches: Patches, report: BmadReport) -> 
         if not hasattr(owner, name):
             patches.set(owner, name, _of_monitor(name))
             report.mended.append(f"{module.__name__}.PerformanceOptimizer.{name}")
+
+
+def mend_collector(module: ModuleType, patches: Patches, report: BmadReport) -> None:
+    """BMAD's `MetricsCollector`: a Prometheus text with types and escaped labels, and all sets of labels."""
+
+    def get_prometheus_format(self: Any) -> str:
+        kept: list[Collected] = []
+        for name, metrics in list(self.metrics.items()):
+            if metrics:
+                kind = Kind.TOTAL if metrics[-1].metric_type == "counter" else Kind.GAUGE
+                kept.append(Collected(name, kind))
+                for metric in list(metrics):
+                    kept[-1].add(float(metric.value), labels_of(metric.labels), kind, metric.timestamp)
+        return exposition(kept)
+
+    patches.set(module.MetricsCollector, "get_prometheus_format", get_prometheus_format)
+    report.mended.append(f"{module.__name__}.MetricsCollector.get_prometheus_format")
 
 
 def mend_agent(agent: type, patches: Patches, report: BmadReport) -> None:

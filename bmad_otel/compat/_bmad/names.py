@@ -15,6 +15,7 @@ EVENT_BUS: Final = "bmad.core.message_bus.message_bus"
 MCP_CLIENT: Final = "bmad.core.mcp.mcp_client"
 ENHANCED_MCP: Final = "bmad.core.mcp.enhanced_mcp_integration"
 WORKFLOWS: Final = "bmad.agents.core.workflow.integrated_workflow_orchestrator"
+COLLECTOR: Final = "bmad.agents.core.monitoring.monitoring"
 OPTIMIZER: Final = "bmad.agents.core.performance_optimizer"
 
 AGENT_MODULES: Final = {

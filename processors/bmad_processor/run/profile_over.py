@@ -9,7 +9,6 @@ from typing import Any
 from bmad_processor.metric_types import Direction
 from bmad_processor.model import Level
 from bmad_processor.settings import Profile
-from bmad_processor.summary import metric_row
 
 
 def merged_profile(
@@ -18,7 +17,7 @@ def merged_profile(
     *,
     thresholds: Mapping[str, Mapping[Level, float]],
     scaling: Mapping[str, Any],
-    switches: Mapping[str, bool],
+    switches: Mapping[str, Any],
 ) -> Profile:
     """A profile of ``agent`` over ``below``, per metric type and level, and per scaling rule; all in base units.
 
@@ -28,11 +27,11 @@ def merged_profile(
     merged = {name: dict(levels) for name, levels in thresholds.items()}
     for name, levels in below.thresholds.items():
         own = thresholds.get(name, {})
-        kept = {level: value for level, value in levels.items() if level not in own and _fits(name, level, value, own)}
+        sign = -1.0 if below.direction_of(name) is Direction.LOW_IS_BAD else 1.0
+        kept = {level: value for level, value in levels.items() if level not in own and _fits(sign, level, value, own)}
         merged[name] = dict(sorted({**kept, **own}.items()))
-    return Profile(agent, merged, replace(below.scaling, **scaling), **switches)
+    return replace(below, agent=agent, thresholds=merged, scaling=replace(below.scaling, **scaling), **switches)
 
 
-def _fits(name: str, level: Level, value: float, own: Mapping[Level, float]) -> bool:
-    sign = -1.0 if metric_row(name).direction is Direction.LOW_IS_BAD else 1.0
+def _fits(sign: float, level: Level, value: float, own: Mapping[Level, float]) -> bool:
     return all(sign * (value - limit) * (1 if level > other else -1) >= 0 for other, limit in own.items())

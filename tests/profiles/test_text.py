@@ -272,3 +272,12 @@ def test_a_change_and_its_way_back_leave_a_shipped_file_as_it_was(path: Path) ->
     assert "custom:lag: {warning: 3}" in there
     back = edit_text(there, "p.yaml", patch(**levels("custom:lag", warning="inherit")))
     assert back.replace("\n\n", "\n").strip() == text.replace("\n\n", "\n").strip()
+
+
+def test_memory_in_bytes_is_changed_where_it_is_written() -> None:
+    text = "agent: a\nthresholds:\n  memory_usage: {warning: 512MiB, critical: 1GiB, emergency: 95%}\n"
+    edited = edit_text(text, "p.yaml", patch(**levels("memory_bytes", warning=600, critical=2048)))
+    assert edited == text.replace("512MiB", "600MiB").replace("1GiB", "2GiB")
+    assert edit_text(text, "p.yaml", patch(**levels("memory_usage", warning=70))) == text.replace("512MiB", "70%")
+    edited = edit_text("agent: a\n", "p.yaml", patch(**levels("memory_bytes", warning=600)))
+    assert edited == "agent: a\n\nthresholds:\n  memory_bytes: {warning: 600MiB}\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,11 @@ Temporary = Annotated[
 ]
 
 
+class DirectionName(StrEnum):
+    HIGH_IS_BAD = "high_is_bad"
+    LOW_IS_BAD = "low_is_bad"
+
+
 def _level(what: str) -> Any:
     return typer.Option(help=f"{_VALUE}; `none` takes the level away, `inherit` the agent's own value. {what}".strip())
 
@@ -58,6 +64,7 @@ def create_profile(
     memory_threshold: Share = "80",
     min_instances: Annotated[int, typer.Option(help="Fewest instances ever advised.")] = 1,
     max_instances: Annotated[int, typer.Option(help="Most instances ever advised.")] = 3,
+    cost_per_hour: Annotated[float | None, typer.Option(help="US dollars that one instance costs in an hour.")] = None,
     monitoring: Annotated[bool, typer.Option(help="Whether the agent is judged.")] = True,
     auto_scaling: Annotated[bool, typer.Option(help="Whether scaling advice is given.")] = True,
     replace: Annotated[bool, typer.Option(help="Also when the agent has a profile already.")] = False,
@@ -89,6 +96,7 @@ def create_profile(
             "memory_threshold": _value(memory_threshold),
             "min_instances": min_instances,
             "max_instances": max_instances,
+            **({} if cost_per_hour is None else {"cost_per_hour": cost_per_hour}),
         },
         "monitoring_enabled": monitoring,
         "auto_scaling_enabled": auto_scaling,
@@ -103,6 +111,7 @@ def update_thresholds(
     warning: Level = None,
     critical: Level = None,
     emergency: Level = None,
+    direction: Annotated[DirectionName | None, typer.Option(help="Which side of the thresholds is bad.")] = None,
     temporary: Temporary = False,
     endpoint: Endpoint = None,
     directory: Directory = None,
@@ -111,6 +120,8 @@ def update_thresholds(
     """Change single thresholds of an agent; its other levels and metric types stay as they are."""
     given = {"info": info, "warning": warning, "critical": critical, "emergency": emergency}
     levels = {label: _value(text) for label, text in given.items() if text is not None}
+    if direction is not None:
+        levels["direction"] = direction.value
     if not levels:
         raise typer.BadParameter("nothing to change", param_hint="--info, --warning, --critical or --emergency")
     out = Output()

@@ -154,7 +154,9 @@ def write_change(
 
 
 def _laid_over(profile: Profile, patch: ProfilePatch) -> Profile:
-    return dataclasses.replace(profile, thresholds=merge_thresholds(profile.thresholds, patch.thresholds))
+    directions = {**profile.directions, **patch.directions}
+    merged = merge_thresholds(profile.thresholds, patch.thresholds, directions)
+    return dataclasses.replace(profile, thresholds=merged)
 
 
 def dropped_levels(before: Profile, after: Profile, patch: ProfilePatch, *, but_of: str = "") -> tuple[Dropped, ...]:

@@ -16,9 +16,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 
 from bmad_processor.errors import ConfigError, Problem
+from bmad_processor.metric_types import MEMORY_BYTES, MEMORY_USAGE
 from bmad_processor.model import Level
 
 from .profile_patch import Inherit, KeyPath, ProfilePatch
+from .thresholds import is_size
 from .tree import Scalar, plain, render_path
 from .yaml_source import parse_scalar, parse_yaml
 
@@ -46,7 +48,8 @@ def edit_text(text: str, name: str, patch: ProfilePatch, *, replace: bool = Fals
     if replace:
         steps = {path: Inherit.INHERIT for path in _leaves(wanted) if path[0] not in ("agent", "group")}
     for path, wish in patch.wishes.items():
-        steps[path] = wish if isinstance(wish, Inherit) else patch.written(path, _scalar_at(wanted, path))
+        at = _where_written(wanted, path)
+        steps[at] = wish if isinstance(wish, Inherit) else patch.written(path, _scalar_at(wanted, at))
     # what goes away goes first, so that an emptied mapping is not mistaken for one that is there
     for path, wish in sorted(steps.items(), key=lambda step: not isinstance(step[1], Inherit)):
         if isinstance(wish, Inherit):
@@ -111,6 +114,14 @@ def _scalar_at(data: Any, path: KeyPath) -> Scalar:
     for part in path:
         data = data.get(part) if isinstance(data, dict) else None
     return data if isinstance(data, str | int | float | bool) else None
+
+
+def _where_written(data: Any, path: KeyPath) -> KeyPath:
+    """Memory in bytes may stand under ``memory_usage``, as a size; it is changed there then."""
+    if path[:2] != ("thresholds", MEMORY_BYTES):
+        return path
+    shared = ("thresholds", MEMORY_USAGE, *path[2:])
+    return shared if is_size(_scalar_at(data, shared)) else path
 
 
 def _put(data: dict[str, Any], path: KeyPath, value: Scalar) -> None:

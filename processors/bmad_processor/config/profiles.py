@@ -21,6 +21,7 @@ from bmad_processor.settings import Profile, Profiles, ScalingRules
 
 from .blocks import OrEmptyMapping
 from .complaints import check, unknown_key
+from .directions import DIRECTION, Directions, read_directions
 from .expand import expand
 from .thresholds import Levels, merge_thresholds, read_thresholds
 from .tree import Node, find, problem, show
@@ -47,6 +48,8 @@ class ScalingRulesConfig(Config):
     """Fewest instances ever advised."""
     max_instances: _Instances = _DEFAULT.max_instances
     """Most instances ever advised."""
+    cost_per_hour: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)] | None = _DEFAULT.cost_per_hour
+    """US dollars that one instance costs in an hour, for the cost of idle instances; `null` when nobody knows."""
 
 
 class ProfileConfig(Config):
@@ -58,7 +61,8 @@ class ProfileConfig(Config):
     group: _Name | None = None
     """The group the agent belongs to, at most one; without `agent` the group whose shared part this file is."""
     thresholds: Annotated[dict[str, Any], OrEmptyMapping] = Field(default_factory=dict)
-    """Metric type to level (`info`, `warning`, `critical`, `emergency`) to value; `null` takes a level away."""
+    """Metric type to level (`info`, `warning`, `critical`, `emergency`) to value; `null` takes a level away. Beside the
+    levels, `direction` says which side is bad, `high_is_bad` or `low_is_bad`."""
     scaling: ScalingRulesConfig = ScalingRulesConfig()
     """When the agent needs more or fewer instances."""
     monitoring_enabled: Annotated[bool, Strict()] = True
@@ -74,6 +78,7 @@ class Layer:
     root: Node
     config: ProfileConfig
     thresholds: Mapping[str, Levels]
+    directions: Directions
 
     @property
     def agent(self) -> str:
@@ -225,13 +230,14 @@ def read_layer(root: Node) -> tuple[Layer | None, list[Problem]]:
     config, problems = check(ProfileConfig, root, ())
     thresholds, wrong = read_thresholds(root, ("thresholds",))
     problems += wrong
+    directions, _ = read_directions(root, ("thresholds",))  # what is wrong with them was told with the thresholds
     if config is not None and config.agent is None and config.group is None:
         expected = "the name of an agent, or a group for its shared part"
         problems.append(problem(root, ("agent",), "is missing", expected, at_key=True))
         return None, problems
     if config is not None and config.agent == EVERYONE and config.group is not None:
         problems.append(problem(root, ("group",), 'the default profile "*" belongs to no group', "no group here"))
-    return (None if config is None or wrong else Layer(root, config, thresholds)), problems
+    return (None if config is None or wrong else Layer(root, config, thresholds, directions)), problems
 
 
 def _over(below: Profile, layer: Layer, agent: str, origin: str, problems: list[Problem]) -> Profile:
@@ -257,9 +263,12 @@ def _over(below: Profile, layer: Layer, agent: str, origin: str, problems: list[
         problems.append(problem(layer.root, ("scaling", key), message))
     for metric, levels in layer.thresholds.items():
         origins.update({f"thresholds::{metric}::{level.label}": origin for level in levels})
+    origins.update({f"thresholds::{metric}::{DIRECTION}": origin for metric in layer.directions})
+    directions = {**below.directions, **layer.directions}
     return Profile(
         agent=agent,
-        thresholds=merge_thresholds(below.thresholds, layer.thresholds),
+        thresholds=merge_thresholds(below.thresholds, layer.thresholds, directions),
+        directions=directions,
         scaling=ScalingRules(**rules),
         monitoring_enabled=pick("monitoring_enabled", below.monitoring_enabled),
         auto_scaling_enabled=pick("auto_scaling_enabled", below.auto_scaling_enabled),

@@ -8,6 +8,7 @@ from typing import Any, Final
 from bmad_processor.errors import ProcessorError
 from bmad_processor.model import AlertStatus, Level
 
+from .costs import GROUPS
 from .model import ReadModel, near
 
 MAX_LIMIT: Final = 10_000
@@ -78,12 +79,17 @@ def _profiles(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
     return model.profiles()
 
 
+def _costs(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
+    return model.costs(_one_of(params, "group_by", list(GROUPS)) or "agent")
+
+
 _PLAIN: Final[dict[str, tuple[tuple[str, ...], Callable[[ReadModel, Mapping[str, str]], dict[str, Any]]]]] = {
     "system-summary": ((), _system_summary),
     "agents": ((), _agents),
     "alerts": (("agent", "level", "status", "limit"), _alerts),
     "scaling": (("limit",), _scaling),
     "profiles": ((), _profiles),
+    "costs": (("group_by",), _costs),
 }
 """Paths without a name in them: parameters, and who answers."""
 

@@ -11,6 +11,7 @@ from bmad_processor.agent_names import CANONICAL, canonical
 from bmad_processor.measure import measure, panes_in_window, response_quantiles
 from bmad_processor.metric_types import CPU_USAGE, ERROR_RATE, RESPONSE_TIME, THROUGHPUT
 from bmad_processor.model import Level, PartitionKey
+from bmad_processor.pricing import Prices
 from bmad_processor.settings import HOST_AGENT, EngineSettings
 from bmad_processor.state import Partition
 from bmad_processor.store import Reader, Snapshot
@@ -24,6 +25,7 @@ from bmad_processor.summary import (
     system_summary,
 )
 
+from .costs import agent_cost, costs
 from .profiles import all_profiles, one_profile
 
 
@@ -36,6 +38,7 @@ class ReadModel:
     def __init__(self, reader: Reader, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._reader = reader
         self._now_ns = now_ns
+        self._prices = Prices()
 
     def system_summary(self) -> dict[str, Any]:
         """Hosts, agents, alerts and what was dropped."""
@@ -60,7 +63,9 @@ class ReadModel:
             if partition is None:
                 return None
             alerts = self._aged(store.alerts(partition_key=str(partition.key), limit=100))
-            summary = agent_summary(partition, store.settings(), alerts, self._now_ns())
+            settings, now_ns = store.settings(), self._now_ns()
+            summary = agent_summary(partition, settings, alerts, now_ns)
+            summary["cost"] = agent_cost(partition, settings, self._prices, now_ns)
             is_host = partition.key.kind == "host"
             return summary | {"also_in": sorted(key.name if is_host else key.namespace for key in others)}
 
@@ -111,7 +116,7 @@ class ReadModel:
                 "agent_name": canonical(agent),
                 "namespace": partition.key.namespace,
                 "metric_type": metric,
-                "unit": metric_row(metric).display_unit,
+                "unit": metric_row(metric, partition.unit_of(metric)).display_unit,
                 "points": [
                     {"timestamp": time_ns / 1e9, "value": display(metric, value), "n": n}
                     for time_ns, value, n in store.history(key, metric, limit)
@@ -142,6 +147,11 @@ class ReadModel:
         with self._reader.snapshot() as store:
             known = {PartitionKey.parse(key).name for key in store.partition_keys() if key.startswith("agent/")}
             return near(canonical(name), known | {*CANONICAL, *store.settings().profiles.by_agent})
+
+    def costs(self, group_by: str) -> dict[str, Any]:
+        """Tokens and money of all agents, by one of `costs.GROUPS`."""
+        with self._reader.snapshot() as store:
+            return costs(store.partitions(), group_by, self._prices, self._now_ns())
 
     def near_names(self, name: str) -> list[str]:
         """Known agents that ``name`` may be a misspelling of, the nearest first."""

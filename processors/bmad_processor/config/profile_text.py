@@ -159,25 +159,46 @@ def _entry(node: Any, key: str) -> tuple[Any, Any] | None:
 
 
 def _set(text: str, path: KeyPath, value: Scalar) -> str:
+    """``text`` with ``value`` at ``path``, whether there is something already or not."""
     node: Any = _compose(text)
     if node is None:
-        return text + ("" if not text or text.endswith("\n") else "\n") + _block(path, value, 0, "\n")
+        return _add_lines(text, len(text), _block(path, value, 0, "\n"))
     for depth, key in enumerate(path):
         found = _entry(node, key)
         if found is None:
             return _insert(text, node, path[depth:], value, is_level=depth == 2)
-        above, node = node, found[1]
-        if depth < len(path) - 1 and not isinstance(node, MappingNode):
-            # `thresholds:` with nothing behind it: the entry is written anew
-            without = _cut(text, above, found)
-            return _set(without, path, value)
-    start, end = node.start_mark.index, node.end_mark.index
+        if depth < len(path) - 1 and not isinstance(found[1], MappingNode):
+            return _set_in_nothing(text, node, found, path, depth, value)
+        node = found[1]
+        key_end = found[0].end_mark.index
     if not isinstance(node, ScalarNode):
         return text
+    start, end = node.start_mark.index, node.end_mark.index
     shown = render_scalar(value, node.style if node.style in ("'", '"') else None)
-    if start == end:
-        return _fill_empty(text, found[0].end_mark.index, shown) if found else text
-    return text[:start] + shown + text[end:]
+    return _fill_empty(text, key_end, shown) if start == end else text[:start] + shown + text[end:]
+
+
+def _set_in_nothing(
+    text: str, holder: MappingNode, entry: tuple[Any, Any], path: KeyPath, depth: int, value: Scalar
+) -> str:
+    """`thresholds:` with nothing behind it, or null, becomes a mapping."""
+    key, node = entry
+    start, end = node.start_mark.index, node.end_mark.index
+    if holder.flow_style:
+        return _set(_cut(text, holder, entry), path, value)
+    if start != end:
+        return _set(text[:start].rstrip(" ") + text[end:], path, value)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    lines = _block(path[depth:], value, key.start_mark.column, newline).split(newline, 1)
+    if not lines[1]:  # the levels of a metric type, which a new entry has in braces
+        return _fill_empty(text, key.end_mark.index, lines[0].split(": ", 1)[1])
+    return _add_lines(text, _line_end(text, key.end_mark.index), lines[1])
+
+
+def _add_lines(text: str, at: int, lines: str) -> str:
+    """``lines`` before the line that begins at ``at``, or behind the last one."""
+    newline = "\r\n" if "\r\n" in text else "\n"
+    return text[:at] + ("" if not text[:at] or text[:at].endswith("\n") else newline) + lines + text[at:]
 
 
 def _fill_empty(text: str, key_end: int, shown: str) -> str:
@@ -208,8 +229,7 @@ def _insert(text: str, node: MappingNode, path: KeyPath, value: Scalar, *, is_le
     while (below := _comment_below(text, at, column)) is not None:
         at = below
     gap = newline if column == 0 and len(path) > 1 else ""
-    break_before = "" if text[:at].endswith("\n") else newline
-    return text[:at] + break_before + gap + _block(path, value, column, newline) + text[at:]
+    return _add_lines(text, at, gap + _block(path, value, column, newline))
 
 
 def _block(path: KeyPath, value: Scalar, column: int, newline: str) -> str:

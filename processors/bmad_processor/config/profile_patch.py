@@ -23,9 +23,7 @@ from .directions import Directions
 from .profiles import Layer, ProfileConfig, read_layer
 from .thresholds import Levels, parse_value
 from .tree import Node, Scalar, problem
-
-KeyPath = tuple[str, ...]
-"""Keys from the top of a profile to a value: ``("thresholds", "cpu_usage", "warning")``."""
+from .yaml_edit import KeyPath
 
 
 class Inherit(Enum):

@@ -309,3 +309,14 @@ def test_streams_of_one_instance_are_parts_of_it() -> None:
     w.add(reading(2.0, "a", "s1"))
     w.add(reading(3.0, "a", "s2"))
     assert w.measured()[QUEUE_SIZE].value == pytest.approx(5.0)
+
+
+def test_running_totals_of_folded_instances_are_told_apart() -> None:
+    w = Window(replace(SETTINGS, max_instances=1))
+    for seconds in (10, 20, 30):
+        w.at(seconds)
+        for instance, each in (("a", 1), ("b", 2), ("c", 5)):
+            w.add(totals(seconds, seconds * each, instance=instance))
+            w.add(cpu(seconds, seconds * each / 10, instance=instance))
+    assert w.partition.tasks_total == 30 * 8
+    assert w.measured()[CPU_USAGE].value == pytest.approx((0.1 + 0.35) / 2)

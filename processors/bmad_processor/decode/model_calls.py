@@ -157,6 +157,11 @@ class TokenSenders:
         self._has_metric: set[tuple[str, str]] = set()
         self._by_spans: dict[tuple[str, str], set[PartitionKey]] = {}
 
+    @property
+    def n_remembered(self) -> int:
+        """Senders something is known about."""
+        return len(self._has_metric) + len(self._by_spans)
+
     def from_spans(self, sender: Sender, samples: list[TokenSample]) -> list[TokenSample]:
         """What counts of the samples of one sender's spans."""
         who = (sender.namespace, sender.instance)

@@ -240,7 +240,7 @@ def _add_total(
     state: EngineState, partition: Partition, pane: Pane, instance: str, sample: Total, time_ns: int,
     settings: EngineSettings,
 ) -> None:  # fmt: skip
-    stream = stream_of(state, partition, (sample.metric_type, instance, sample.stream), settings)
+    stream = stream_of(state, partition, sample.metric_type, instance, sample, settings)
     if stream is None:
         return
     if stream.time_ns and time_ns <= stream.time_ns:
@@ -265,7 +265,7 @@ def _add_task_totals(
     settings: EngineSettings,
 ) -> None:  # fmt: skip
     kind = "errors" if sample.is_error else "tasks"
-    stream = stream_of(state, partition, (kind, instance, sample.stream), settings)
+    stream = stream_of(state, partition, kind, instance, sample, settings)
     if stream is None:
         return
     if stream.time_ns and time_ns <= stream.time_ns:

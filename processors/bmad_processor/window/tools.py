@@ -30,7 +30,7 @@ def add_tools(
     if isinstance(sample, ToolSample):
         _count(state, partition, sample, sample.count, sample.sum_ns)
         return
-    stream = stream_of(state, partition, ("tools", instance, sample.stream), settings)
+    stream = stream_of(state, partition, "tools", instance, sample, settings)
     if stream is None:
         return
     if stream.time_ns and time_ns <= stream.time_ns:

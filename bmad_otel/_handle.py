@@ -145,6 +145,16 @@ def _usage_of(found: Mapping[str, Any]) -> Usage:
     return Usage(tokens(_INPUT_KEYS), tokens(_OUTPUT_KEYS), found.get("model"), found.get("provider"))
 
 
+def _workflow_of(task: Task) -> str | None:
+    """The innermost workflow of this process that the task is, or works for: whose bill it is."""
+    around: Task | None = task
+    while around is not None:
+        if around.labels.operation is Operation.INVOKE_WORKFLOW:
+            return around.labels.task
+        around = around.outer
+    return None
+
+
 def _record(task: Task, usage: Usage) -> None:
     for tokens in (usage.input_tokens, usage.output_tokens):
         if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 0:
@@ -159,6 +169,9 @@ def _record(task: Task, usage: Usage) -> None:
     attributes: dict[str, AttributeValue] = {semconv.GEN_AI_OPERATION_NAME: "chat"}
     if agent_task is not None and agent_task.agent is not None:
         attributes[semconv.GEN_AI_AGENT_NAME] = agent_task.agent
+    workflow = _workflow_of(task)
+    if workflow is not None:
+        attributes[semconv.GEN_AI_WORKFLOW_NAME] = workflow
     if usage.model is not None:
         attributes[semconv.GEN_AI_REQUEST_MODEL] = str(usage.model)[:MAX_NAME_LENGTH]
     if usage.provider is not None:

@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from .answers import Unanswerable, answer
 from .model import ReadModel
+from .profiles import all_profiles, one_profile
 
-__all__ = ["ReadModel", "answer", "Unanswerable"]
+__all__ = ["ReadModel", "answer", "Unanswerable", "all_profiles", "one_profile"]

@@ -9,6 +9,7 @@ from bmad_processor.errors import ProcessorError
 from bmad_processor.model import AlertStatus, Level
 from bmad_processor.quantities import NotUnderstood, duration_ns, render_duration
 
+from .costs import GROUPS
 from .model import ReadModel, near
 
 MAX_LIMIT: Final = 10_000
@@ -60,6 +61,9 @@ def answer(model: ReadModel, path: str, params: Mapping[str, str]) -> dict[str, 
         case ["agents", *rest] if "/".join(rest):
             _check_names(params, ("window", "namespace"))
             return _agent(model, "/".join(rest), params)
+        case ["profiles", *rest] if "/".join(rest):
+            _check_names(params, ())
+            return _profile(model, "/".join(rest))
     raise Unanswerable(404, "not_found", f"there is no /api/v1/{path}", sorted(_PLAIN))
 
 
@@ -88,11 +92,22 @@ def _scaling(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
     return model.scaling(_limit(params))
 
 
+def _costs(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
+    return model.costs(_one_of(params, "group_by", list(GROUPS)) or "agent")
+
+
+def _profiles(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
+    del params
+    return model.profiles()
+
+
 _PLAIN: Final[dict[str, tuple[tuple[str, ...], Callable[[ReadModel, Mapping[str, str]], dict[str, Any]]]]] = {
     "system-summary": ((), _system_summary),
     "agents": ((), _agents),
     "alerts": (("agent", "level", "status", "limit"), _alerts),
     "scaling": (("limit",), _scaling),
+    "costs": (("group_by",), _costs),
+    "profiles": ((), _profiles),
 }
 """Paths without a name in them: parameters, and who answers."""
 
@@ -103,6 +118,13 @@ def _agent(model: ReadModel, name: str, params: Mapping[str, str]) -> dict[str, 
     if summary is None:
         raise _unknown_agent(model, name)
     return summary
+
+
+def _profile(model: ReadModel, name: str) -> dict[str, Any]:
+    found = model.profile(name)
+    if found is None:
+        raise Unanswerable(404, "unknown_agent", f"unknown agent: {name}", model.near_profiles(name))
+    return found
 
 
 def _history(model: ReadModel, name: str, params: Mapping[str, str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from bmad_processor.agent_names import CANONICAL, canonical
 from bmad_processor.measure import measure, panes_in_window, response_quantiles
 from bmad_processor.metric_types import CPU_USAGE, ERROR_RATE, RESPONSE_TIME, THROUGHPUT
 from bmad_processor.model import Level, PartitionKey
+from bmad_processor.pricing import Prices
 from bmad_processor.settings import HOST_AGENT, EngineSettings
 from bmad_processor.state import Partition
 from bmad_processor.store import Reader, Snapshot
@@ -25,7 +26,9 @@ from bmad_processor.summary import (
 )
 
 from . import lately
+from .costs import agent_cost, costs
 from .prediction import prediction
+from .profiles import all_profiles, one_profile
 from .trends import trends
 
 
@@ -38,6 +41,7 @@ class ReadModel:
     def __init__(self, reader: Reader, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._reader = reader
         self._now_ns = now_ns
+        self._prices = Prices()
 
     def system_summary(self) -> dict[str, Any]:
         """Hosts, agents, alerts and what was dropped."""
@@ -71,6 +75,7 @@ class ReadModel:
             if window_ns is not None:
                 alerts = [alert for alert in alerts if lately.is_within(alert, now_ns - window_ns)]
             summary = agent_summary(partition, settings, alerts, now_ns)
+            summary["cost"] = agent_cost(partition, settings, self._prices, now_ns)
             if window_ns is not None:
                 summary["window_metrics"] = lately.window_metrics(
                     store, partition, settings, now_ns=now_ns, window_ns=window_ns
@@ -125,7 +130,7 @@ class ReadModel:
                 "agent_name": canonical(agent),
                 "namespace": partition.key.namespace,
                 "metric_type": metric,
-                "unit": metric_row(metric).display_unit,
+                "unit": metric_row(metric, partition.unit_of(metric)).display_unit,
                 "points": [
                     {"timestamp": time_ns / 1e9, "value": display(metric, value), "n": n}
                     for time_ns, value, n in store.history(key, metric, limit)
@@ -171,6 +176,30 @@ class ReadModel:
         """The latest advice per agent, and the newest ``limit`` changes of advice."""
         with self._reader.snapshot() as store:
             return {"hints": store.hints(), "changes": store.hint_log(limit)}
+
+    def costs(self, group_by: str) -> dict[str, Any]:
+        """Tokens and money of all agents, by one of `costs.GROUPS`."""
+        with self._reader.snapshot() as store:
+            return costs(store.partitions(), group_by, self._prices, self._now_ns())
+
+    def profiles(self) -> dict[str, Any]:
+        """Every profile, merged."""
+        with self._reader.snapshot() as store:
+            return all_profiles(store.settings().profiles)
+
+    def profile(self, name: str) -> dict[str, Any] | None:
+        """What an agent is judged by; ``*`` is the default profile. None for a name that nothing is known of."""
+        agent = canonical(name)
+        with self._reader.snapshot() as store:
+            profiles = store.settings().profiles
+            is_known = agent in (profiles.default.agent, HOST_AGENT, *CANONICAL, *profiles.by_agent)
+            return one_profile(profiles, agent) if is_known or _keys(store, name, None) else None
+
+    def near_profiles(self, name: str) -> list[str]:
+        """Agents with a profile that ``name`` may be a misspelling of."""
+        with self._reader.snapshot() as store:
+            known = {PartitionKey.parse(key).name for key in store.partition_keys() if key.startswith("agent/")}
+            return near(canonical(name), known | {*CANONICAL, *store.settings().profiles.by_agent})
 
     def near_names(self, name: str) -> list[str]:
         """Known agents that ``name`` may be a misspelling of, the nearest first."""

@@ -99,21 +99,20 @@ class Durations:
             key = (metric.name, tuple(attributes.items()))
         return self._series.setdefault(key, Series(self, metric, attributes))
 
-    def new_source(self) -> Source:
-        """What an exporter asks at each export; every source reports every task that ends from now on."""
+    def new_source(self, *, has_exemplars: bool = True) -> Source:
+        """What an exporter asks at each export; every source reports every task that ends from now on. An exemplar is
+        reported once, so a source that has no use for them leaves them to the others."""
         with self._lock:
             for series in list(self._series.values()):
                 self._fold(series)
             source, self._next_source = self._next_source, self._next_source + 1
             self._sources[source] = clock.unix_ns()
-        return Source(self, source)
+        return Source(self, source, has_exemplars=has_exemplars)
 
     def close_source(self, source: int) -> None:
-        """Forget what is kept for ``source``; nothing happens if that has been done."""
-        with self._lock:
-            self._sources.pop(source, None)
-            for series in list(self._series.values()):
-                series.views.pop(source, None)
+        """Keep nothing for ``source`` any more; nothing happens if that has been done. Without the lock: the garbage
+        collector may close one in the middle of a fold. What was kept goes at the next one."""
+        self._sources.pop(source, None)
 
     def fold(self, series: Series) -> None:
         """Count what waits in ``series``, unless somebody is counting: it is counted next time then."""
@@ -137,13 +136,16 @@ class Durations:
         waiting = len(series.values)
         values = series.values[:waiting]
         del series.values[:waiting]
-        for source, start_unix_ns in self._sources.items():
+        sources = self._sources.copy()
+        for gone in series.views.keys() - sources.keys():
+            del series.views[gone]
+        for source, start_unix_ns in sources.items():
             view = series.views.get(source)
             if view is None:
                 view = series.views[source] = _View(max(start_unix_ns, series.start_unix_ns))
             view.histogram.add(values)
 
-    def metrics(self, source: int, temporality: AggregationTemporality) -> list[Metric]:
+    def metrics(self, source: int, temporality: AggregationTemporality, *, has_exemplars: bool) -> list[Metric]:
         """What ``source`` has to report: since its last time, or since its beginning. Nothing once it is closed."""
         from opentelemetry.sdk.metrics.export import AggregationTemporality, ExponentialHistogram, Metric
 
@@ -155,7 +157,7 @@ class Durations:
                 view = series.views.get(source)
                 if view is None or not view.histogram.count:
                     continue
-                points.setdefault(series.metric, []).append(_point(series, view, now_ns))
+                points.setdefault(series.metric, []).append(_point(series, view, now_ns, has_exemplars))
                 if temporality is AggregationTemporality.DELTA:
                     view.histogram.clear()
                     view.start_unix_ns = now_ns
@@ -168,21 +170,22 @@ class Durations:
 class Source:
     """What one exporter (or monitor) asks for all durations, until `close`."""
 
-    __slots__ = ("_durations", "_number")
+    __slots__ = ("_durations", "_has_exemplars", "_number")
 
-    def __init__(self, durations: Durations, number: int) -> None:
+    def __init__(self, durations: Durations, number: int, *, has_exemplars: bool) -> None:
         self._durations = durations
         self._number = number
+        self._has_exemplars = has_exemplars
 
     def __call__(self, temporality: AggregationTemporality) -> Sequence[Metric]:
-        return self._durations.metrics(self._number, temporality)
+        return self._durations.metrics(self._number, temporality, has_exemplars=self._has_exemplars)
 
     def close(self) -> None:
         """Nothing more is kept for this source."""
         self._durations.close_source(self._number)
 
 
-def _point(series: Series, view: _View, now_ns: int) -> ExponentialHistogramDataPoint:
+def _point(series: Series, view: _View, now_ns: int, has_exemplars: bool) -> ExponentialHistogramDataPoint:
     from opentelemetry.sdk.metrics.export import Buckets, ExponentialHistogramDataPoint
 
     histogram = view.histogram
@@ -200,7 +203,7 @@ def _point(series: Series, view: _View, now_ns: int) -> ExponentialHistogramData
         flags=0,
         min=histogram.minimum,
         max=histogram.maximum,
-        exemplars=_exemplars(series, now_ns),
+        exemplars=_exemplars(series, now_ns) if has_exemplars else [],
     )
 
 

@@ -62,7 +62,7 @@ class Embedded:
 
     def judge(self) -> None:
         """See `Host`."""
-        self._engine.tick()
+        self._engine.tick(self._observer.now_ns())
 
     def counters(self) -> dict[str, int]:
         """See `Host`."""

@@ -23,6 +23,7 @@ from bmad_otel.monitor._host import Host, Unanswered
 from bmad_otel.monitor._loop import Loop
 from bmad_otel.monitor._names import canonical
 from bmad_otel.monitor._open_tasks import OpenTasks
+from bmad_otel.monitor._remote import Remote
 from bmad_otel.monitor._sayings import UNKNOWN_AGENT, Sayings
 from bmad_otel.monitor._summary import summary_without_data
 from bmad_otel.monitor._types import (
@@ -34,6 +35,9 @@ from bmad_otel.monitor._types import (
     PerformanceMetric,
 )
 from bmad_otel.monitor._views import MAX_POINTS, History, alert_of
+
+ENDPOINT_VARIABLE: Final = "BMAD_OTEL_ENDPOINT"
+"""Where the API of a collector listens, such as ``localhost:8320``. Not set: the engine runs in this process."""
 
 
 class _Monitors:
@@ -61,23 +65,28 @@ class PerformanceMonitor:
     """Watches the agents of this program: what they do, what is normal for them, and when it is not.
 
     What `track_task`, `start_task_tracking`, `log_metric`, `observe_queue` and the host say is judged by an engine in
-    this process. Without `start_monitoring` everything is recorded, and judged when somebody asks.
+    this process, or, with an ``endpoint``, by a collector that gets it over OTLP; both give the same answers. Without
+    `start_monitoring` everything is recorded, and judged when somebody asks.
 
     What agents call while they work (`start_task_tracking`, `end_task_tracking`, `log_metric`, `record_metric`) never
     raises and never waits; what could not be used is counted in `dropped`. What a person calls refuses wrong arguments
-    with a ValueError or TypeError.
+    with a ValueError or TypeError; questions to a collector that does not answer raise ConnectionError.
 
     Thread-safe, and usable in a forked child, which begins with nothing of its parent's but profiles and callbacks.
     """
 
-    def __init__(self, config: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, config: Mapping[str, Any] | None = None, *, endpoint: str | None = None) -> None:
         """``config``: ``monitoring_interval`` (1 to 60 s, 5), ``metrics_history_size`` (1000), ``baseline_smoothing``
         (0.1), ``alert_cooldown`` (300 s), ``max_alerts`` (1000), ``evaluation_window`` (60 s).
+
+        ``endpoint``: address of a collector's API, else the variable BMAD_OTEL_ENDPOINT, else an engine of its own. A
+        collector has these numbers in its own configuration.
 
         Raises ValueError naming every wrong key.
         """
         self._config = _config.checked(config)
         self._given_config = dict(config or {})
+        self._endpoint = endpoint or os.environ.get(ENDPOINT_VARIABLE, "").strip() or None
         self._lock = threading.RLock()
         self._profiles: dict[str, tuple[AgentPerformanceProfile, _profiles.Body]] = {}
         self._tasks = OpenTasks()
@@ -95,18 +104,26 @@ class PerformanceMonitor:
 
         It may end on another thread. The same id once more, before the end, begins anew; the earlier one is given up.
         """
-        return self._tasks.start(_name(agent_name), str(task_id))
+        try:
+            return self._tasks.start(_name(agent_name), task_id if type(task_id) is str else str(task_id))
+        except Exception as error:  # noqa: BLE001 - the agent goes on whatever happened here
+            _guard.contain("starting a task", error)
+            return TaskHandle(None)
 
     def end_task_tracking(self, agent_name: str, task_id: str, success: bool = True) -> None:
         """End the task; without ``success`` it counts as failed. An id that was not started is counted and told once
         in the log."""
-        if not self._tasks.end(_name(agent_name), str(task_id), success=bool(success)):
-            _guard.warn_once(
-                "unknown task",
-                "bmad_otel: end_task_tracking(%r, %r): no such task was started, or it has ended; this is said once",
-                agent_name,
-                task_id,
-            )
+        try:
+            key = task_id if type(task_id) is str else str(task_id)
+            if not self._tasks.end(_name(agent_name), key, success=bool(success)):
+                _guard.warn_once(
+                    "unknown task",
+                    "bmad_otel: end_task_tracking(%r, %r): no such task was started, or it has ended; said once",
+                    agent_name,
+                    key,
+                )
+        except Exception as error:  # noqa: BLE001 - as above
+            _guard.contain("ending a task", error)
 
     def _record_metric(self, agent_name: str, metric_type: MetricType, value: float, unit: Any = "") -> None:
         """What an agent says of itself under a metric type: shown as self-reported, never judged. Under
@@ -314,9 +331,12 @@ class PerformanceMonitor:
         return found
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {'monitoring' if self.monitoring_active else 'not monitoring'}>"
+        where = self._endpoint or "in this process"
+        return f"<{type(self).__name__}: {where}, {'monitoring' if self.monitoring_active else 'not monitoring'}>"
 
     def _open_host(self) -> Host:
+        if self._endpoint is not None:
+            return Remote(self._endpoint, _weakly(self._on_event))
         return Embedded(self._config, _weakly(self._on_event))
 
     def _on_event(self, event: Mapping[str, Any]) -> None:

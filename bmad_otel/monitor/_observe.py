@@ -57,6 +57,7 @@ _FORGOTTEN_AFTER_NS: Final = 120_000_000_000
 """Shorter than the time after which the engine forgets an instance, longer than any interval."""
 
 _SECOND: Final = 1_000_000_000
+_CLOCK_STEP_NS: Final = 60 * _SECOND
 
 
 class Observer:
@@ -65,7 +66,7 @@ class Observer:
     def __init__(self, state: State, resource: Resource, sources: Sources | None = None) -> None:
         self._resource = resource
         self._scope = InstrumentationScope(semconv.SCOPE_NAME, __version__)
-        self._durations = state.durations.new_source()
+        self._durations = state.durations.new_source(has_exemplars=False)
         self._start_unix_ns = clock.unix_ns()
         self._last: tuple[list[Metric], int] = ([], 0)
         self._begins: dict[tuple[str, int, tuple[Any, ...]], int] = {}
@@ -74,8 +75,8 @@ class Observer:
 
     def requests(self) -> Iterator[tuple[bytes, int]]:
         """What there is now: ExportMetricsServiceRequests, each with its time in nanoseconds since the epoch."""
-        now_ns = clock.unix_ns()
         before, before_ns = self._last
+        now_ns = self.now_ns()
         if before and now_ns - before_ns > _FORGOTTEN_AFTER_NS:
             # the engine forgets streams that are silent for long, and would take their totals for a beginning
             yield self._bytes([_at(metric, now_ns - _SECOND) for metric in before]), now_ns - _SECOND
@@ -91,6 +92,12 @@ class Observer:
             if observed:
                 found.append(self._metric(row, observed, now_ns))
         yield self._bytes(found), now_ns
+
+    def now_ns(self) -> int:
+        """The time, a little later than any before: totals of one instant would be taken for a repetition. A clock that
+        was set back by more than a minute is followed; the engine knows what to do then."""
+        now_ns, last_ns = clock.unix_ns(), self._last[1]
+        return last_ns + 1 if last_ns - _CLOCK_STEP_NS < now_ns <= last_ns else now_ns
 
     def _bytes(self, found: list[Metric]) -> bytes:
         scope = ScopeMetrics(self._scope, found, "")
@@ -114,7 +121,7 @@ class Observer:
             begin_ns = self._begins.get(key)
             if begin_ns is None:
                 begin_ns = self._begins[key] = max(point.start_time_unix_nano, now_ns - _BEGINS_BEFORE_NS)
-            points.append(replace(point, start_time_unix_nano=begin_ns))
+            points.append(replace(point, start_time_unix_nano=begin_ns, time_unix_nano=now_ns))
         return _with_points(metric, points)
 
 

@@ -29,7 +29,8 @@ class OpenTasks:
     """The register, by agent and id."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # reentrant: the garbage collector may end a task in the middle of anything
+        self._lock = threading.RLock()
         self._open: dict[tuple[str, str], tuple[Task | None, int]] = {}
         """Task and when it was started, in nanoseconds of `clock.monotonic_ns`, in order of their start."""
         self._labels: dict[str, Labels] = {}
@@ -72,12 +73,12 @@ class OpenTasks:
         oldest_ns = clock.monotonic_ns() - int(MAX_AGE_S * 1e9)
         expired = []
         with self._lock:
-            for key, (task, started_ns) in self._open.items():
+            for key, (task, started_ns) in list(self._open.items()):
                 if started_ns > oldest_ns:
                     break
                 expired.append((key, task))
             for key, _ in expired:
-                del self._open[key]
+                self._open.pop(key, None)
         for _, task in expired:
             self._give_up(task, "expired")
 
@@ -87,7 +88,7 @@ class OpenTasks:
 
     def after_fork_in_child(self) -> None:
         """The parent's tasks are the parent's to end."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._open.clear()
 
     def _begin(self, agent: str, task_id: str) -> Task | None:

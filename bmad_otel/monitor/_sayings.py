@@ -51,8 +51,8 @@ class Sayings:
         """`log_metric` and `record_metric`: a value under a name."""
         try:
             if type(name) is str and type(value) in (float, int) and type(unit) is str:  # nearly always
-                number = float(value)  # type: ignore[arg-type]
-                if name and len(name) <= _MAX_NAME_LENGTH and math.isfinite(number):
+                number = _number(value)
+                if number is not None and name and len(name) <= _MAX_NAME_LENGTH:
                     state.said.say_custom(_agent_name(agent, depth=3), name, number, unit[:_MAX_UNIT_LENGTH])
                     return
             if not isinstance(name, str) and hasattr(name, "value"):
@@ -168,7 +168,7 @@ def _member(metric_type: object) -> MetricType | None:
 def _number(value: object) -> float | None:
     try:
         number = float(value)  # type: ignore[arg-type]  # also of numpy, Decimal, and text that is a number
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # noqa: BLE001 - the value is the program's, and so is its __float__
         return None
     return number if math.isfinite(number) else None
 

@@ -12,15 +12,16 @@ def summary_without_data(agent: str, profile: AgentPerformanceProfile, body: Bod
     """The keys of every summary, with what the profile says and nothing else; ``now`` in seconds since the epoch."""
     from bmad_otel.monitor._embedded import profile_of
     from bmad_processor.model import PartitionKey
+    from bmad_processor.pricing import Prices
+    from bmad_processor.read_model import describe
     from bmad_processor.settings import EngineSettings, Profile, Profiles
     from bmad_processor.state import Partition
-    from bmad_processor.summary import agent_summary
 
     kind = "host" if agent == "system" else "agent"
     now_ns = round(now * 1e9)
     partition = Partition(PartitionKey(kind, "", agent), now_ns, now_ns)
     settings = EngineSettings(profiles=Profiles(by_agent={agent: profile_of(agent, body, Profile("*"))}))
-    summary = agent_summary(partition, settings, [], now_ns)
+    summary = describe(partition, settings, [], Prices(), now_ns)
     return summary | {
         "first_seen": None, "last_seen": None, "age_s": None, "is_active": False, "also_in": [],
         "monitoring_enabled": profile.monitoring_enabled, "auto_scaling_enabled": profile.auto_scaling_enabled,

@@ -51,7 +51,8 @@ def money(dollars: float | None) -> str:
     if dollars == 0 or dollars >= 0.995:
         return f"${dollars:,.2f}"
     # the price of one token is a ten-millionth of a dollar: three digits that say something, wherever they are
-    return f"${dollars:.{max(2, 2 - math.floor(math.log10(dollars)))}f}"
+    digits = f"{dollars:.{2 - math.floor(math.log10(dollars))}f}".partition(".")[2]
+    return "$0." + digits.rstrip("0").ljust(2, "0")
 
 
 def age(seconds: float) -> str:

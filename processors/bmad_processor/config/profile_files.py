@@ -17,13 +17,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bmad_processor.errors import ConfigError, Problem, ProfileError
 from bmad_processor.layering import merge_thresholds
 from bmad_processor.metric_types import render
 from bmad_processor.model import Level
+from bmad_processor.read_model import one_profile
 from bmad_processor.settings import Profile, Profiles
+from bmad_processor.summary import display
 
 from .profile_patch import ProfilePatch
 from .profile_text import edit_text, new_profile
@@ -35,6 +37,9 @@ LOCK_TIMEOUT_S: Final = 5.0
 
 MAX_PROFILES: Final = 1_000
 """Agents with a profile of their own that a program may create; files that a person writes are not counted."""
+
+_WORDS: Final = {"DevOpsInfra": "devops-infra", "RnD": "rnd", "UXUIDesigner": "ux-ui-designer"}
+"""Names whose capitals do not part words."""
 
 _MAX_TRIES: Final = 3
 _MAX_SLUG: Final = 60
@@ -55,6 +60,15 @@ class Dropped:
     """The level that it contradicts."""
     by_value: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON, in display units."""
+        return {
+            "metric_type": self.metric,
+            "level": self.level.label,
+            "value": display(self.metric, self.value),
+            "reason": str(self),
+        }
+
     def __str__(self) -> str:
         side = "above" if self.by_value > self.value else "below"
         by, level = f"{self.by.label} {render(self.metric, self.by_value)}", self.level.label
@@ -70,6 +84,14 @@ class Change:
     layers: Layers
     profiles: Profiles
     dropped: tuple[Dropped, ...]
+
+    def to_dict(self, agent: str) -> dict[str, Any]:
+        """The JSON that tells what an agent is judged by now, where that is kept, and what no longer counts."""
+        return one_profile(self.profiles, agent) | {
+            "is_persisted": self.file is not None,
+            "file": None if self.file is None else str(self.file),
+            "dropped": [one.to_dict() for one in self.dropped],
+        }
 
 
 def origin_words(origin: str) -> str:
@@ -95,6 +117,7 @@ def write_change(
     *,
     replace: bool = False,
     registered: Mapping[str, Layer] | None = None,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
 ) -> Change:
     """Makes the changes in the agent's profile file, or in a new one in the first directory of ``paths``.
 
@@ -106,8 +129,8 @@ def write_change(
     directory = next((path for path in paths if path.is_dir()), None)
     lock_at = directory if directory is not None or not paths else paths[0].parent
     for _ in range(_MAX_TRIES):
-        with _locked(lock_at):
-            layers, problems = read_layers(paths, environ)
+        with _locked(lock_at, lock_timeout_s):
+            layers, problems = read_layers(paths, environ, may_be_empty=True)
             before, found = merge_layers(layers, registered)
             problems += found
             if problems:
@@ -187,7 +210,7 @@ def _new_file(directory: Path | None, agent: str, layers: Layers) -> Path:
 
 def file_name(agent: str) -> str:
     """The usual name of an agent's file, without the suffix: ``product-owner`` for ``ProductOwner``."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", agent)
+    words = _WORDS.get(agent) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", agent)
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:_MAX_SLUG].rstrip("-") or "agent"
 
 
@@ -227,7 +250,7 @@ def _write(file: Path, before: bytes, content: bytes, *, is_new: bool) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(directory: Path | None) -> Iterator[None]:
+def _locked(directory: Path | None, timeout_s: float) -> Iterator[None]:
     """Holds the directory's lock; it ends with the process, and leaves no file behind."""
     if directory is None:
         yield
@@ -237,7 +260,7 @@ def _locked(directory: Path | None) -> Iterator[None]:
     except OSError as error:
         raise ProfileError(f"{directory} cannot be read: {error.strerror}") from error
     try:
-        deadline_s = time.monotonic() + LOCK_TIMEOUT_S
+        deadline_s = time.monotonic() + timeout_s
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

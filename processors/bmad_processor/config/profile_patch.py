@@ -47,6 +47,12 @@ _UNITS: Final = {
 }
 """How a value in a file shows its unit."""
 
+_HUGE: Final = 1e300
+"""No quantity comes near it; beyond floats there is no arithmetic."""
+
+_SUFFIX: Final = {"%": "%", "seconds": "s", "MiB": "MiB"}
+"""Display unit to what stands behind a number in a file; the others are written as bare numbers."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProfilePatch:
@@ -133,12 +139,11 @@ def _tree(agent: str, body: Mapping[str, Any], wishes: dict[KeyPath, Wish], numb
 
 def _written(path: KeyPath, value: Any) -> Any:
     """A number in display units as a file has it: 70 of ``cpu_usage`` is ``70%``. Everything else as it is."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not abs(value) < _HUGE:  # also not a number, and more digits than a float has
         return value
-    unit = display_unit(path)
-    if unit in ("%", "seconds"):
-        return _digits(value) + {"%": "%", "seconds": "s"}[unit]
-    return value
+    unit = _SUFFIX.get(display_unit(path))
+    return value if unit is None else _digits(value) + unit
 
 
 def display_unit(path: KeyPath) -> str:

@@ -27,6 +27,10 @@ MAX_HORIZON_NS: Final = 86_400_000_000_000
 """A line of the last hours says nothing about tomorrow."""
 
 
+CHECK_SINCE_NS: Final = 15 * 60 * 1_000_000_000
+"""How far back a check looks when it is not said: as long as a CI job usually runs."""
+
+
 class Unanswerable(ProcessorError):
     """The question cannot be answered. ``status`` is the HTTP status, ``code`` names the reason for programs."""
 
@@ -101,6 +105,24 @@ def _profiles(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
     return model.profiles()
 
 
+def _check(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
+    fail_on = _one_of(params, "fail_on", [level.label for level in Level]) or Level.CRITICAL.label
+    since_ns, agent = _duration(params, "since"), params.get("agent")
+    report = model.check(agent, Level[fail_on.upper()], CHECK_SINCE_NS if since_ns is None else since_ns)
+    if report is None:
+        raise _unknown_agent(model, agent or "")
+    return report
+
+
+def _export(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
+    return model.export(_duration(params, "since"))
+
+
+def _performance(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
+    del params
+    return model.dashboard()
+
+
 _PLAIN: Final[dict[str, tuple[tuple[str, ...], Callable[[ReadModel, Mapping[str, str]], dict[str, Any]]]]] = {
     "system-summary": ((), _system_summary),
     "agents": ((), _agents),
@@ -108,6 +130,9 @@ _PLAIN: Final[dict[str, tuple[tuple[str, ...], Callable[[ReadModel, Mapping[str,
     "scaling": (("limit",), _scaling),
     "costs": (("group_by",), _costs),
     "profiles": ((), _profiles),
+    "check": (("agent", "fail_on", "since"), _check),
+    "export": (("since",), _export),
+    "performance": ((), _performance),
 }
 """Paths without a name in them: parameters, and who answers."""
 
@@ -192,6 +217,16 @@ def _span(params: Mapping[str, str], name: str, at_most_ns: int) -> int:
     if not 0 < span_ns <= at_most_ns:
         raise Unanswerable(400, "bad_parameter", f"{name} must be more than 0, at most {render_duration(at_most_ns)}")
     return span_ns
+
+
+def _duration(params: Mapping[str, str], name: str) -> int | None:
+    """Nanoseconds of how far back to look, 0 included; None when it is not said."""
+    if name not in params:
+        return None
+    try:
+        return min(duration_ns(params[name]), MAX_WINDOW_NS)
+    except NotUnderstood as error:
+        raise Unanswerable(400, "bad_parameter", f"{name} must be {error.expected}") from error
 
 
 def _limit(params: Mapping[str, str]) -> int:

@@ -16,7 +16,6 @@ from bmad_processor.settings import HOST_AGENT, EngineSettings
 from bmad_processor.state import Partition
 from bmad_processor.store import Reader, Snapshot
 from bmad_processor.summary import (
-    agent_summary,
     baselines,
     display,
     is_active,
@@ -26,7 +25,11 @@ from bmad_processor.summary import (
 )
 
 from . import lately
-from .costs import agent_cost, costs
+from .agent import describe
+from .check import Asked, check_partitions, unseen
+from .costs import costs
+from .dashboard import dashboard
+from .export import export_document
 from .prediction import prediction
 from .profiles import all_profiles, one_profile
 from .trends import trends
@@ -74,8 +77,7 @@ class ReadModel:
             alerts = self._aged(store.alerts(partition_key=str(partition.key), limit=100))
             if window_ns is not None:
                 alerts = [alert for alert in alerts if lately.is_within(alert, now_ns - window_ns)]
-            summary = agent_summary(partition, settings, alerts, now_ns)
-            summary["cost"] = agent_cost(partition, settings, self._prices, now_ns)
+            summary = describe(partition, settings, alerts, self._prices, now_ns)
             if window_ns is not None:
                 summary["window_metrics"] = lately.window_metrics(
                     store, partition, settings, now_ns=now_ns, window_ns=window_ns
@@ -200,6 +202,32 @@ class ReadModel:
         with self._reader.snapshot() as store:
             known = {PartitionKey.parse(key).name for key in store.partition_keys() if key.startswith("agent/")}
             return near(canonical(name), known | {*CANONICAL, *store.settings().profiles.by_agent})
+
+    def export(self, since_ns: int | None = None) -> dict[str, Any]:
+        """Everything known, with the history of the last ``since_ns`` nanoseconds (see `export_document`)."""
+        with self._reader.snapshot() as store:
+            return export_document(store, self._prices, since_ns=since_ns, now_ns=self._now_ns(), aged=self._aged)
+
+    def check(self, agent: str | None, fail_on: Level, since_ns: int) -> dict[str, Any] | None:
+        """Whether agents kept within their thresholds (see `check_partitions`); None when ``agent`` is unknown.
+
+        Without ``agent`` all agents, not the hosts: a machine that builds is busy. ``system`` asks for the hosts. An
+        agent that has not reported has checks without data if it is one of BMAD's or has a profile.
+        """
+        with self._reader.snapshot() as store:
+            asked = Asked(fail_on, since_ns, self._now_ns())
+            if agent is None:
+                return check_partitions(store, [p for p in store.partitions() if p.key.kind == "agent"], asked)
+            found = [p for key in _keys(store, agent, None) if (p := store.partition(str(key))) is not None]
+            if not found:
+                never_seen = unseen(agent, store.settings())
+                found = [] if never_seen is None else [never_seen]
+            return check_partitions(store, found, asked) if found else None
+
+    def dashboard(self) -> dict[str, Any]:
+        """What the BMAD dashboard shows (see `dashboard`)."""
+        with self._reader.snapshot() as store:
+            return dashboard(store, self._now_ns())
 
     def near_names(self, name: str) -> list[str]:
         """Known agents that ``name`` may be a misspelling of, the nearest first."""

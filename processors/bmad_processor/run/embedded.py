@@ -77,10 +77,10 @@ class EmbeddedHost:
             self._step(Batch(self._clock() if time_ns is None else time_ns, decoded.samples))
         self._say()
 
-    def tick(self) -> None:
-        """Judge what has become due."""
+    def tick(self, time_ns: int | None = None) -> None:
+        """Judge what has become due by ``time_ns``, by default now."""
         with self._lock:
-            self._step(Batch(self._clock()))
+            self._step(Batch(self._clock() if time_ns is None else time_ns))
         self._say()
 
     def answer(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:

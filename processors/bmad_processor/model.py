@@ -141,7 +141,37 @@ class Total:
     value: float
 
 
-Sample = TaskSample | TaskTotals | Reading | Total
+@dataclass(frozen=True, slots=True)
+class ToolSample:
+    """Finished calls of one tool by an agent: one delta histogram point."""
+
+    key: PartitionKey
+    instance: str
+    time_ns: int
+    tool: str
+    is_error: bool
+    count: int
+    sum_ns: int
+    max_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolTotals:
+    """One cumulative histogram point of tool calls; the window stage turns it into a difference."""
+
+    key: PartitionKey
+    instance: str
+    stream: str
+    start_ns: int
+    time_ns: int
+    tool: str
+    is_error: bool
+    count: int
+    sum_ns: int
+    max_ns: int
+
+
+Sample = TaskSample | TaskTotals | Reading | Total | ToolSample | ToolTotals
 
 
 @dataclass(frozen=True, slots=True)

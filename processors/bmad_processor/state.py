@@ -75,6 +75,16 @@ class Instance:
 
 
 @dataclass(slots=True)
+class ToolUse:
+    """Calls of one tool since the agent is known."""
+
+    calls: int = 0
+    errors: int = 0
+    sum_ns: int = 0
+    max_ns: int = 0
+
+
+@dataclass(slots=True)
 class Baseline:
     """Exponentially weighted mean and variance."""
 
@@ -140,6 +150,8 @@ class Partition:
     scaling: Scaling = field(default_factory=Scaling)
     tasks_total: int = 0
     errors_total: int = 0
+    tools: dict[str, ToolUse] = field(default_factory=dict)
+    """By the tool's name."""
 
 
 @dataclass(slots=True)
@@ -261,6 +273,7 @@ def dump_partition(p: Partition) -> str:
             "latest": [[m, x.value, x.n, x.time_ns, x.level, x.score] for m, x in p.latest.items()],
             "scaling": [p.scaling.advice, p.scaling.desired, p.scaling.current, p.scaling.action, p.scaling.reason,
                         p.scaling.time_ns],
+            "tools": [[name, t.calls, t.errors, t.sum_ns, t.max_ns] for name, t in p.tools.items()],
         },
         separators=(",", ":"),
     )  # fmt: skip
@@ -295,6 +308,8 @@ def load_partition(text: str) -> Partition:
             },
             latest={m: Latest(value, n, t, _level(lv), score) for m, value, n, t, lv, score in data["latest"]},
             scaling=Scaling([(t, d) for t, d in advice], desired, current, action, reason, time_ns),
+            # dumps of releases that did not count tools have none
+            tools={name: ToolUse(*counts) for name, *counts in data.get("tools", ())},
         )
     except (KeyError, TypeError, IndexError, OverflowError, RecursionError, json.JSONDecodeError) as error:
         raise ValueError(f"damaged state: {error!r}") from error

@@ -118,6 +118,7 @@ def agent_summary(
         "scaling": scaling(partition, profile),
         "thresholds": thresholds_of(profile),
         "exemplars": _exemplars(panes),
+        "tools": tools(partition),
         "tasks_total": partition.tasks_total,
         "errors_total": partition.errors_total,
         "first_seen": _seconds(partition.first_seen_ns),
@@ -179,6 +180,20 @@ def scaling(partition: Partition, profile: Profile) -> dict[str, Any]:
         "action": last.action or None,
         "reason": last.reason,
         "as_of": _seconds(last.time_ns) if was_given else None,
+    }
+
+
+def tools(partition: Partition) -> dict[str, dict[str, Any]]:
+    """Tool to its calls since the agent is known, the most called first; durations in seconds."""
+    used = sorted(partition.tools.items(), key=lambda item: (-item[1].calls, item[0]))
+    return {
+        name: {
+            "calls": use.calls,
+            "errors": use.errors,
+            "mean_s": use.sum_ns / use.calls / 1e9 if use.calls else None,
+            "max_s": use.max_ns / 1e9,
+        }
+        for name, use in used
     }
 
 

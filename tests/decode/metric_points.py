@@ -117,7 +117,7 @@ _exponential = st.builds(
         optional=_optional,
     ),
 )  # fmt: skip
-_names = st.sampled_from([DURATION, *(rule.metric for rule in RULES), "something.else"])
+_names = st.sampled_from([DURATION, "gen_ai.execute_tool.duration", *(rule.metric for rule in RULES), "something.else"])
 _temporality = st.sampled_from([0, DELTA, CUMULATIVE, 9])
 
 

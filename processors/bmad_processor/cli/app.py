@@ -11,15 +11,18 @@ from bmad_processor.log_level import log_level, set_up_logging
 from bmad_processor.read_model import Unanswerable
 
 from . import (
+    agent,
     check,
     collecting,
     diagnosing,
     export,
     old_commands,
+    profiles,
     reading,
     run_command,
     service,
     simulate,
+    switching,
     workflows,
 )
 from .exit_codes import FAILED, NO_DATA, OK, USAGE
@@ -36,7 +39,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for topic in (collecting, service, run_command, reading, check, export, simulate, workflows, diagnosing, old_commands):
+for topic in (
+    collecting,
+    service,
+    run_command,
+    reading,
+    agent,
+    check,
+    export,
+    profiles,
+    simulate,
+    switching,
+    workflows,
+    diagnosing,
+    old_commands,
+):
     topic.register(app)
 
 

@@ -17,7 +17,7 @@ from bmad_processor.errors import Malformed
 from bmad_processor.measure import MEAN_STREAM_PREFIX
 from bmad_processor.model import PartitionKey, Reading, Sample, Source, TaskSample, TaskTotals, Total
 
-from . import wire
+from . import tools, wire
 from .attributes import CACHE_SIZE, Attributes
 from .histograms import explicit_buckets, exponential_buckets, sum_of, to_ns
 from .resource import Sender, Senders
@@ -90,6 +90,9 @@ class MetricDecoder:
         if metric.name == _DURATION and kind in ("histogram", "exponential_histogram"):
             for point in points:
                 self._tasks(point, data.aggregation_temporality, kind, resource)
+        elif metric.name == tools.METRIC and kind in ("histogram", "exponential_histogram"):
+            for point in points:
+                self._tool(point, data.aggregation_temporality, resource)
         elif (rule := BY_METRIC.get(metric.name)) is not None and kind in _NUMBERS:
             # a monotonic sum is a running total; any other number is a reading
             is_total = kind == "sum" and data.is_monotonic
@@ -159,6 +162,18 @@ class MetricDecoder:
                     data.count if point.is_error else 0, sum_ns, low, high, buckets,
                 )
             )  # fmt: skip
+
+    def _tool(self, data: Any, temporality: int, resource: _Resource) -> None:
+        if data.flags & wire.NO_RECORDED_VALUE or not data.count:
+            return
+        point = self._meaning(data.attributes)
+        sample = tools.tool_sample(
+            data, temporality, point.found, resource.sender, stream=point.stream, is_error=point.is_error
+        )
+        if isinstance(sample, str):
+            self._drop(sample)
+        else:
+            resource.samples.append(sample)
 
     def _number(self, rule: Rule, data: Any, resource: _Resource, *, is_total: bool) -> None:
         point = self._meaning(data.attributes)

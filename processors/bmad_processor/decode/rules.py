@@ -59,10 +59,16 @@ RULES: Final = (
 BY_METRIC: Final[Mapping[bytes, Rule]] = {rule.metric.encode(): rule for rule in RULES}
 
 WANTED: Final = frozenset(
-    {semconv.GEN_AI_AGENT_NAME, semconv.GEN_AI_OPERATION_NAME, semconv.ERROR_TYPE, semconv.TASK_OUTCOME}
+    {
+        semconv.GEN_AI_AGENT_NAME,
+        semconv.GEN_AI_OPERATION_NAME,
+        semconv.GEN_AI_TOOL_NAME,
+        semconv.ERROR_TYPE,
+        semconv.TASK_OUTCOME,
+    }
     | {attribute for rule in RULES for attribute in rule.where}
 )
-"""Attribute keys the rules and the duration histogram look at."""
+"""Attribute keys the rules and the duration histograms look at."""
 
 
 def takes(rule: Rule, found: Mapping[str, str]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .answers import Unanswerable, answer
 from .durations import duration_ns
-from .model import ReadModel
+from .model import ReadModel, near
+from .profiles import all_profiles, one_profile
 
-__all__ = ["ReadModel", "answer", "Unanswerable", "duration_ns"]
+__all__ = ["ReadModel", "answer", "Unanswerable", "duration_ns", "all_profiles", "one_profile", "near"]

@@ -47,6 +47,9 @@ def answer(model: ReadModel, path: str, params: Mapping[str, str]) -> dict[str, 
         case ["agents", *rest] if "/".join(rest):
             _check_names(params, ("namespace",))
             return _agent(model, "/".join(rest), params)
+        case ["profiles", *rest] if "/".join(rest):
+            _check_names(params, ())
+            return _profile(model, "/".join(rest))
     raise Unanswerable(404, "not_found", f"there is no /api/v1/{path}", sorted(_PLAIN))
 
 
@@ -88,6 +91,11 @@ def _export(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
     return model.export(_duration(params, "since"))
 
 
+def _profiles(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
+    del params
+    return model.profiles()
+
+
 _PLAIN: Final[dict[str, tuple[tuple[str, ...], Callable[[ReadModel, Mapping[str, str]], dict[str, Any]]]]] = {
     "system-summary": ((), _system_summary),
     "agents": ((), _agents),
@@ -95,6 +103,7 @@ _PLAIN: Final[dict[str, tuple[tuple[str, ...], Callable[[ReadModel, Mapping[str,
     "scaling": (("limit",), _scaling),
     "check": (("agent", "fail_on", "since"), _check),
     "export": (("since",), _export),
+    "profiles": ((), _profiles),
 }
 """Paths without a name in them: parameters, and who answers."""
 
@@ -104,6 +113,13 @@ def _agent(model: ReadModel, name: str, params: Mapping[str, str]) -> dict[str, 
     if summary is None:
         raise _unknown_agent(model, name)
     return summary
+
+
+def _profile(model: ReadModel, name: str) -> dict[str, Any]:
+    found = model.profile(name)
+    if found is None:
+        raise Unanswerable(404, "unknown_agent", f"unknown agent: {name}", model.near_profiles(name))
+    return found
 
 
 def _history(model: ReadModel, name: str, params: Mapping[str, str]) -> dict[str, Any]:

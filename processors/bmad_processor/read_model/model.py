@@ -26,6 +26,7 @@ from bmad_processor.summary import (
 
 from .check import Asked, check_partitions, unseen
 from .export import export_document
+from .profiles import all_profiles, one_profile
 
 
 class ReadModel:
@@ -145,6 +146,25 @@ class ReadModel:
                 never_seen = unseen(agent, store.settings())
                 found = [] if never_seen is None else [never_seen]
             return check_partitions(store, found, asked) if found else None
+
+    def profiles(self) -> dict[str, Any]:
+        """Every profile, merged."""
+        with self._reader.snapshot() as store:
+            return all_profiles(store.settings().profiles)
+
+    def profile(self, name: str) -> dict[str, Any] | None:
+        """What an agent is judged by; ``*`` is the default profile. None for a name that nothing is known of."""
+        agent = canonical(name)
+        with self._reader.snapshot() as store:
+            profiles = store.settings().profiles
+            is_known = agent in (profiles.default.agent, HOST_AGENT, *CANONICAL, *profiles.by_agent)
+            return one_profile(profiles, agent) if is_known or _keys(store, name, None) else None
+
+    def near_profiles(self, name: str) -> list[str]:
+        """Agents with a profile that ``name`` may be a misspelling of."""
+        with self._reader.snapshot() as store:
+            known = {PartitionKey.parse(key).name for key in store.partition_keys() if key.startswith("agent/")}
+            return near(canonical(name), known | {*CANONICAL, *store.settings().profiles.by_agent})
 
     def near_names(self, name: str) -> list[str]:
         """Known agents that ``name`` may be a misspelling of, the nearest first."""

@@ -44,6 +44,8 @@ def _dump_profile(profile: Profile) -> dict[str, Any]:
         "scaling": asdict(profile.scaling),
         "monitoring_enabled": profile.monitoring_enabled,
         "auto_scaling_enabled": profile.auto_scaling_enabled,
+        "group": profile.group,
+        "origins": dict(profile.origins),
     }
 
 
@@ -57,4 +59,7 @@ def _load_profile(data: dict[str, Any]) -> Profile:
         scaling=ScalingRules(**data["scaling"]),
         monitoring_enabled=data["monitoring_enabled"],
         auto_scaling_enabled=data["auto_scaling_enabled"],
+        # not there in what an older release wrote
+        group=data.get("group", ""),
+        origins=data.get("origins", {}),
     )

@@ -8,6 +8,7 @@ Everything that is not used is counted in the engine state under one of these na
 ``repeated``        a cumulative point that is not newer than the last one of its stream
 ``streams_dropped`` the partition has `max_streams` streams already
 ``instances_folded`` the partition has `max_instances` instances; the sample counts for a common one
+``tools_folded``    the agent has used `MAX_TOOLS` tools; further ones count for a common one
 """
 
 from __future__ import annotations
@@ -15,9 +16,21 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from bmad_processor import sketch
-from bmad_processor.model import Exemplar, Reading, Sample, Source, TaskSample, TaskTotals, Total
+from bmad_processor.model import (
+    Exemplar,
+    Reading,
+    Sample,
+    Source,
+    TaskSample,
+    TaskTotals,
+    ToolSample,
+    ToolTotals,
+    Total,
+)
 from bmad_processor.settings import SECOND, EngineSettings
 from bmad_processor.state import Cell, EngineState, Instance, Pane, Partition, Stream, Tasks
+
+from .tools import add_tools
 
 OVERFLOW: Final = "otel.overflow"
 """Name under which folded instances and agents appear, after OpenTelemetry's `otel.metric.overflow`."""
@@ -50,6 +63,8 @@ def add(state: EngineState, partition: Partition, sample: Sample, settings: Engi
             cell.n += 1
         case Total():
             _add_total(state, partition, pane, instance, sample, time_ns, settings)
+        case ToolSample() | ToolTotals():
+            add_tools(state, partition, instance, sample, time_ns, settings)
         case _:
             assert_never(sample)
     partition.last_seen_ns = max(partition.last_seen_ns, time_ns)

@@ -134,6 +134,11 @@ def configure(
         _life.settings = settings
 
 
+def settings_in_force() -> Settings | None:
+    """The settings of `configure`; None if it was not called."""
+    return _life.settings
+
+
 def force_flush(timeout_s: float = 5.0) -> bool:
     """Deliver now what is waiting, all signals at once; True if all exporters were done within ``timeout_s`` seconds.
 

@@ -7,7 +7,7 @@ source is asked for its metrics, or for one task in `_FOLD_AT`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bmad_otel import semconv
@@ -30,7 +30,6 @@ MAX_SERIES: Final = 2000
 _OVERFLOW: Final[Mapping[str, AttributeValue]] = {"otel.metric.overflow": True}
 
 Key = tuple[str, tuple[tuple[str, AttributeValue], ...]]
-Source = Callable[["AggregationTemporality"], Sequence["Metric"]]
 
 
 class Series:
@@ -52,7 +51,7 @@ class Series:
         """Forget everything: the series starts now."""
         self.start_unix_ns = clock.unix_ns()
         self.values: list[float] = []
-        self.views: list[_View] = []
+        self.views: dict[int, _View] = {}
         self.highest = -1.0
         self.highest_span: Span | None = None
 
@@ -86,7 +85,8 @@ class Durations:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._series: dict[Key, Series] = {}
-        self._sources = 0
+        self._sources: dict[int, int] = {}
+        self._next_source = 0
 
     def series(self, metric: semconv.Metric, attributes: dict[str, AttributeValue]) -> Series:
         """The series of these attributes; the one of the overflow when there are too many."""
@@ -99,12 +99,20 @@ class Durations:
             key = (metric.name, tuple(attributes.items()))
         return self._series.setdefault(key, Series(self, metric, attributes))
 
-    def new_source(self) -> Source:
-        """What an exporter asks at each export; every source reports every task."""
+    def new_source(self, *, has_exemplars: bool = True) -> Source:
+        """What an exporter asks at each export; every source reports every task that ends from now on. An exemplar is
+        reported once, so a source that has no use for them leaves them to the others."""
         with self._lock:
-            view = self._sources
-            self._sources += 1
-        return lambda temporality: self._metrics(view, temporality)
+            for series in list(self._series.values()):
+                self._fold(series)
+            source, self._next_source = self._next_source, self._next_source + 1
+            self._sources[source] = clock.unix_ns()
+        return Source(self, source, has_exemplars=has_exemplars)
+
+    def close_source(self, source: int) -> None:
+        """Keep nothing for ``source`` any more; nothing happens if that has been done. Without the lock: the garbage
+        collector may close one in the middle of a fold. What was kept goes at the next one."""
+        self._sources.pop(source, None)
 
     def fold(self, series: Series) -> None:
         """Count what waits in ``series``, unless somebody is counting: it is counted next time then."""
@@ -128,12 +136,17 @@ class Durations:
         waiting = len(series.values)
         values = series.values[:waiting]
         del series.values[:waiting]
-        while len(series.views) < self._sources:
-            series.views.append(_View(series.start_unix_ns))
-        for view in series.views:
+        sources = self._sources.copy()
+        for gone in series.views.keys() - sources.keys():
+            del series.views[gone]
+        for source, start_unix_ns in sources.items():
+            view = series.views.get(source)
+            if view is None:
+                view = series.views[source] = _View(max(start_unix_ns, series.start_unix_ns))
             view.histogram.add(values)
 
-    def _metrics(self, source: int, temporality: AggregationTemporality) -> list[Metric]:
+    def metrics(self, source: int, temporality: AggregationTemporality, *, has_exemplars: bool) -> list[Metric]:
+        """What ``source`` has to report: since its last time, or since its beginning. Nothing once it is closed."""
         from opentelemetry.sdk.metrics.export import AggregationTemporality, ExponentialHistogram, Metric
 
         now_ns = clock.unix_ns()
@@ -141,10 +154,10 @@ class Durations:
         with self._lock:
             for series in list(self._series.values()):
                 self._fold(series)
-                view = series.views[source]
-                if not view.histogram.count:
+                view = series.views.get(source)
+                if view is None or not view.histogram.count:
                     continue
-                points.setdefault(series.metric, []).append(_point(series, view, now_ns))
+                points.setdefault(series.metric, []).append(_point(series, view, now_ns, has_exemplars))
                 if temporality is AggregationTemporality.DELTA:
                     view.histogram.clear()
                     view.start_unix_ns = now_ns
@@ -154,7 +167,25 @@ class Durations:
         ]
 
 
-def _point(series: Series, view: _View, now_ns: int) -> ExponentialHistogramDataPoint:
+class Source:
+    """What one exporter (or monitor) asks for all durations, until `close`."""
+
+    __slots__ = ("_durations", "_has_exemplars", "_number")
+
+    def __init__(self, durations: Durations, number: int, *, has_exemplars: bool) -> None:
+        self._durations = durations
+        self._number = number
+        self._has_exemplars = has_exemplars
+
+    def __call__(self, temporality: AggregationTemporality) -> Sequence[Metric]:
+        return self._durations.metrics(self._number, temporality, has_exemplars=self._has_exemplars)
+
+    def close(self) -> None:
+        """Nothing more is kept for this source."""
+        self._durations.close_source(self._number)
+
+
+def _point(series: Series, view: _View, now_ns: int, has_exemplars: bool) -> ExponentialHistogramDataPoint:
     from opentelemetry.sdk.metrics.export import Buckets, ExponentialHistogramDataPoint
 
     histogram = view.histogram
@@ -172,7 +203,7 @@ def _point(series: Series, view: _View, now_ns: int) -> ExponentialHistogramData
         flags=0,
         min=histogram.minimum,
         max=histogram.maximum,
-        exemplars=_exemplars(series, now_ns),
+        exemplars=_exemplars(series, now_ns) if has_exemplars else [],
     )
 
 

@@ -30,6 +30,11 @@ def contain(where: str, error: Exception) -> None:
     _contained += 1
     if os.environ.get(RAISE_VARIABLE) == "1":
         raise error
+    report(where, error)
+
+
+def report(where: str, error: Exception) -> None:
+    """Log ``error``, once for each cause, also where our own errors are raised: it is the program's."""
     cause = (where, type(error))
     with _lock:
         if cause in _told or len(_told) >= _MAX_CAUSES:

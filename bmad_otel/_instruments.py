@@ -47,8 +47,9 @@ class Instruments:
     """What a tracked call reports to.
 
     ``rests`` after `shutdown` and while the program has no providers at all: calls then run untracked. ``folds``: the
-    meter provider is ours and histograms are aggregated by us (`_durations`); ``records``: values are recorded in those
-    of the meter provider, which one of the program needs.
+    meter provider is ours, or a monitor runs in this process, and histograms are aggregated by us (`_durations`);
+    ``records``: values are recorded in those of the meter provider, which one of the program needs. ``is_watched``: a
+    monitor in this process wants to know of every task.
     """
 
     __slots__ = (
@@ -61,6 +62,7 @@ class Instruments:
         "_meter_stand_in",
         "_recording",
         "folds",
+        "is_watched",
         "records",
         "rests",
         "set_outcome",
@@ -81,7 +83,7 @@ class Instruments:
         self._late: deque[tuple[Metric, float, Mapping[str, AttributeValue]]] = deque()
         self._recording: set[int] = set()
         self._makes_spans = False
-        self.folds = False
+        self.folds = self.is_watched = False
         self.records = True
         tracer_provider, self._meter_stand_in = trace.get_tracer_provider(), metrics.get_meter_provider()
         self._give_tracer = tracer_provider.get_tracer
@@ -166,6 +168,12 @@ class Instruments:
         are not ours and know the histograms only."""
         self.folds, self.records = True, also_record
 
+    def watch(self) -> None:
+        """Let a monitor in this process see every task, also where no provider does."""
+        self.is_watched = True
+        if not self._closed:
+            self.folds, self.rests = True, False
+
     def talk_to(self, tracer: Tracer) -> None:
         """Let ``tracer`` start the spans."""
 
@@ -185,11 +193,22 @@ class Instruments:
 def open_instruments(state: State) -> Instruments:
     """Create the tracer and every agent instrument at the global providers."""
     meter = metrics.get_meter(semconv.SCOPE_NAME, __version__)
-    observe(meter, semconv.TASK_ACTIVE, lambda: _active(state))
-    observe(meter, semconv.TASK_OLDEST_AGE, lambda: _oldest_age(state))
-    observe(meter, semconv.AGENT_CPU_TIME, lambda: _cpu_time(state))
-    observe(meter, semconv.QUEUE_SIZE, lambda: _waiting(state))
+    for metric, measure in measures(state).items():
+        observe(meter, metric, measure)
     return Instruments(open_tracer(), meter)
+
+
+def measures(state: State) -> dict[Metric, Measure]:
+    """What is observed of the agents in this process, by row of the table."""
+    return {
+        semconv.TASK_ACTIVE: lambda: _active(state),
+        semconv.TASK_OLDEST_AGE: lambda: _oldest_age(state),
+        semconv.AGENT_CPU_TIME: lambda: _cpu_time(state),
+        semconv.QUEUE_SIZE: lambda: _waiting(state),
+        semconv.CUSTOM: lambda: _custom(state),
+        semconv.REPORTED: lambda: _reported(state),
+        semconv.AGENT_EVENTS: lambda: _events(state),
+    }
 
 
 def closed_instruments() -> Instruments:
@@ -265,3 +284,15 @@ def _cpu_time(state: State) -> Iterable[Observation]:
 def _waiting(state: State) -> Iterable[Observation]:
     for agent, size in state.queues.by_agent().items():
         yield Observation(size, {semconv.GEN_AI_AGENT_NAME: agent})
+
+
+def _custom(state: State) -> Iterable[Observation]:
+    return state.said.custom()
+
+
+def _reported(state: State) -> Iterable[Observation]:
+    return state.said.reported()
+
+
+def _events(state: State) -> Iterable[Observation]:
+    return state.said.events()

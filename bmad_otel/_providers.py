@@ -73,7 +73,7 @@ def set_up(settings: Settings, delivery: Delivery) -> list[Signal]:
 
     All is built before anything is put in place: a variable an exporter chokes on leaves the program as it was.
     """
-    resource = _resource(settings)
+    resource = resource_of(settings)
     prepared = [_prepare_traces(settings, resource, delivery), _prepare_metrics(settings, resource, delivery)]
     if {"logs", "logs/dup"} & set(exception_signals()):
         prepared.append(_prepare_logs(settings, resource, delivery))
@@ -236,7 +236,7 @@ def _views() -> list[View]:
     return [View(instrument_type=Histogram, meter_name=semconv.SCOPE_NAME, aggregation=aggregation)]
 
 
-def _resource(settings: Settings) -> Resource:
+def resource_of(settings: Settings) -> Resource:
     """Who reports. Later wins: our defaults, OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME, the arguments."""
     defaults = Resource(
         {

@@ -17,6 +17,7 @@ from bmad_otel._instruments import Instruments, closed_instruments, open_instrum
 from bmad_otel._labels import AgentNames
 from bmad_otel._queues import Queues
 from bmad_otel._running import RunningTasks
+from bmad_otel._said import SaidByAgents
 from bmad_otel._steps import CpuMeter
 
 
@@ -29,6 +30,7 @@ class State:
         self.cpu = CpuMeter()
         self.durations = Durations()
         self.queues = Queues()
+        self.said = SaidByAgents()
         self.capture: Capture | None = None
         self.instruments: Instruments | None = None
         self._lock = threading.RLock()
@@ -53,6 +55,7 @@ class State:
         self.agents = AgentNames()
         self.running = RunningTasks()
         self.cpu = CpuMeter()
+        self.said = SaidByAgents()
 
     @contextmanager
     def afresh(self) -> Iterator[None]:
@@ -77,6 +80,7 @@ class State:
         self.running.tasks.clear()  # the very dict the tasks of the parent know
         self.cpu = CpuMeter()
         self.durations.after_fork_in_child()
+        self.said.clear()
         if self.instruments is not None:
             self.instruments.after_fork_in_child()
 

@@ -190,6 +190,11 @@ class Task:
             self.leave()
 
     @property
+    def context(self) -> Context:
+        """OpenTelemetry's context of the body."""
+        return self._context
+
+    @property
     def is_running(self) -> bool:
         """Whether it has not ended; a task of the parent process is not running in a forked child."""
         return self in self._running
@@ -225,6 +230,22 @@ class Task:
             except Exception as own_error:  # noqa: BLE001 - samplers, processors and views are other people's code
                 _guard.contain("ending a task", own_error)
             self.outer = None
+
+    def end_here(self) -> None:
+        """The moment that counts as the end of a task whose body `leave` does not bracket."""
+        self._left_ns = _clock.monotonic_ns()
+
+    def abandon(self) -> None:
+        """Nobody will say how it ended: its span is closed early, and no duration is told, since none is known."""
+        if not self._running.pop(self, False):
+            return
+        self.end_here()
+        try:
+            self._instruments.set_outcome(self.span, Outcome.CLOSED_EARLY.value)
+            self.span.end(self._started_unix_ns + self._left_ns - self.started_ns)
+        except Exception as own_error:  # noqa: BLE001 - samplers, processors and views are other people's code
+            _guard.contain("abandoning a task", own_error)
+        self.outer = None
 
     def close_early(self) -> None:
         """The caller closed the generator or coroutine, or dropped it, before its end."""

@@ -375,4 +375,9 @@ DESIRED_INSTANCES: Final = Metric(
     "bmad.scaling.desired_instances", Instrument.GAUGE, "{instance}", "Instances the agent needs.",
     (GEN_AI_AGENT_NAME,),
 )  # fmt: skip
-PROCESSOR_METRICS: Final = (ALERT_ACTIVE, BASELINE, CURRENT_INSTANCES, DESIRED_INSTANCES)
+COST: Final = Metric(
+    "bmad.agent.cost", Instrument.GAUGE, "{USD}",
+    "What the agent's model calls have cost since it was first heard of, of models with a known price.",
+    (GEN_AI_AGENT_NAME, GEN_AI_PROVIDER_NAME, GEN_AI_REQUEST_MODEL),
+)  # fmt: skip
+PROCESSOR_METRICS: Final = (ALERT_ACTIVE, BASELINE, CURRENT_INSTANCES, DESIRED_INSTANCES, COST)

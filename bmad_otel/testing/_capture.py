@@ -72,11 +72,12 @@ def _life_of_its_own() -> Iterator[None]:
 def _recorded(instruments: Instruments) -> Iterator[None]:
     """Durations go to the provider's histograms, where readers see them, also if else they are folded by us."""
     earlier = instruments.folds, instruments.records
-    instruments.folds, instruments.records = False, True
+    instruments.folds, instruments.records = instruments.is_watched, True
     try:
         yield
     finally:
         instruments.folds, instruments.records = earlier
+        instruments.folds |= instruments.is_watched
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from . import alert, baseline, evaluate, scale, window
 from .alert import Status
 from .measure import measure
-from .metric_types import CPU_USAGE, MEMORY_USAGE
+from .metric_types import CPU_USAGE, MEMORY_USAGE, is_reported
 from .model import Batch, Exemplar, HistoryPoint, Level, Measured, Outputs, PartitionKey, Step, Verdict
 from .settings import EngineSettings, Profile
 from .state import Baseline, Condition, EngineState, Latest, Pane, Partition
@@ -107,6 +107,9 @@ def _judge(partition: Partition, end_ns: int, settings: EngineSettings, outputs:
     exemplars = [exemplar for pane in panes for exemplar in pane.exemplars]
     judged: set[str] = set()
     for name, value in measured.items():
+        if is_reported(name):
+            _keep_reported(partition, value, end_ns, outputs)
+            continue
         verdict = _verdict(partition, value, profile, settings)
         if value.is_fresh:
             outputs.history.append(HistoryPoint(partition.key, name, end_ns, value.value, value.n))
@@ -127,6 +130,13 @@ def _judge(partition: Partition, end_ns: int, settings: EngineSettings, outputs:
     window.forget_gone(partition, end_ns - max(settings.no_data_after_ns, 2 * settings.instance_timeout_ns))
 
 
+def _keep_reported(partition: Partition, value: Measured, end_ns: int, outputs: Outputs) -> None:
+    """What an agent says of itself is shown and kept; it neither alerts nor teaches what is normal."""
+    if value.is_fresh:
+        outputs.history.append(HistoryPoint(partition.key, value.metric_type, end_ns, value.value, value.n))
+        partition.latest[value.metric_type] = Latest(value.value, value.n, end_ns)
+
+
 def _is_normal(verdict: Verdict, condition: Condition | None) -> bool:
     """Whether a value may be learned: within bounds, and no alert is held open by the clear margin."""
     levels = (verdict.level, None if condition is None else condition.level)
@@ -139,7 +149,10 @@ def _verdict(partition: Partition, value: Measured, profile: Profile, settings: 
     if known is not None and baseline.is_warm(known, warmup=settings.warmup):
         mean, score = known.mean, baseline.score(known, value.value)
     thresholds = profile.thresholds.get(value.metric_type, {})
-    return evaluate.judge(value, thresholds, clear_margin_ratio=settings.clear_margin_ratio, baseline=mean, score=score)
+    return evaluate.judge(
+        value, thresholds, clear_margin_ratio=settings.clear_margin_ratio,
+        direction=profile.direction_of(value.metric_type), baseline=mean, score=score,
+    )  # fmt: skip
 
 
 def _advance(
@@ -164,6 +177,7 @@ def _advance(
     if value is not None and value.is_fresh:
         condition.last_data_ns = end_ns
     level_before = condition.level
+    direction, unit = profile.direction_of(name), partition.unit_of(name)
     said = alert.advance(condition, verdict, end_ns, settings)
     if verdict is not None:
         thresholds = profile.thresholds.get(name, {})
@@ -171,17 +185,21 @@ def _advance(
         level = condition.level if condition.level is not None else min(thresholds, default=None)
         condition.threshold = condition.threshold if level is None else thresholds.get(level, condition.threshold)
         condition.value = verdict.value
-        condition.reason = alert.reason_for(verdict, condition.threshold, exemplars, settings)
+        condition.reason = alert.reason_for(
+            verdict, condition.threshold, exemplars, settings, direction=direction, unit=unit
+        )
     elif said is not None and condition.reason is not None:
         silent_s = (end_ns - condition.last_data_ns) / 1e9
         verdict = Verdict(name, condition.value, condition.reason.n, None, None, None, None, None)
         note = f"no data for {silent_s:g} s"
-        condition.reason = alert.reason_for(verdict, condition.threshold, [], settings, note=note)
+        condition.reason = alert.reason_for(
+            verdict, condition.threshold, [], settings, direction=direction, unit=unit, note=note
+        )
     is_recorded = condition.status == Status.FIRING and condition.level != level_before
     if said is not None or is_recorded:
         shown = condition.level if condition.level is not None else level_before
         if shown is not None:
-            record = alert.alert_of(partition.key, name, condition, shown, end_ns)
+            record = alert.alert_of(partition.key, name, condition, shown, end_ns, unit=unit)
             outputs.alerts.append(record)
             if said is not None:
                 outputs.events.append(alert.event_of(record, said, end_ns))

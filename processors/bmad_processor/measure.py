@@ -31,6 +31,7 @@ class WindowTasks:
 
     count: int = 0
     errors: int = 0
+    sum_ns: int = 0
     min_ns: int = 0
     max_ns: int = 0
     buckets: dict[int, int] = field(default_factory=dict)
@@ -87,6 +88,7 @@ def tasks_of(partition: Partition, panes: Sequence[Pane]) -> WindowTasks:
             merged.max_ns = max(merged.max_ns, max_ns)
             merged.count += tasks.count
             merged.errors += tasks.errors
+            merged.sum_ns += tasks.sum_ns
             merge_into(merged.buckets, tasks.buckets)
     return merged
 

@@ -1,7 +1,8 @@
 """The metric types of the monitor: unit, direction and how the instances of an agent combine.
 
 Values are base units inside (ratios 0..1, seconds, bytes per second); ``display_unit`` and ``display_factor`` are what
-a person reads. A custom metric has the type ``custom:<name>``.
+a person reads. A value of the program's own has the type ``custom:<name>``; what an agent says of itself under the
+name of a metric that is measured has the type ``reported:<name>``. The unit of both is the one they came with.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ ERROR_RATE: Final = "error_rate"
 SUCCESS_RATE: Final = "success_rate"
 QUEUE_SIZE: Final = "queue_size"
 ACTIVE_TASKS: Final = "active_tasks"
+MEMORY_BYTES: Final = "memory_bytes"
 CUSTOM_PREFIX: Final = "custom:"
+REPORTED_PREFIX: Final = "reported:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ METRIC_TYPES: Final[dict[str, MetricType]] = {
                    "CPU seconds per second, one core = 100 %; of a host: share of all cores."),
         MetricType(MEMORY_USAGE, "Memory usage", "1", "%", 100, _HIGH, Combine.MEAN,
                    "Resident memory as a share of what the process may use. Mean of the instances."),
+        MetricType(MEMORY_BYTES, "Memory", "By", "MiB", 2**-20, _HIGH, Combine.MEAN,
+                   "Resident memory of the process, of a host the memory in use. Mean of the instances."),
         MetricType(DISK_IO, "Disk I/O", "By/s", "bytes/second", 1, _HIGH, Combine.MEAN, "Read and written."),
         MetricType(NETWORK_IO, "Network I/O", "By/s", "bytes/second", 1, _HIGH, Combine.MEAN,
                    "Bytes received and transmitted per second."),
@@ -76,11 +81,24 @@ METRIC_TYPES: Final[dict[str, MetricType]] = {
 }  # fmt: skip
 
 
-def metric_type(name: str) -> MetricType:
-    """The row of ``name``; custom types get one on the fly. Raises KeyError for a name that is neither."""
-    if name.startswith(CUSTOM_PREFIX):
-        plain = name.removeprefix(CUSTOM_PREFIX)
-        return MetricType(name, plain, "1", "", 1, _HIGH, Combine.MEAN, "Custom metric.")
+def is_custom(name: str) -> bool:
+    """Whether ``name`` is a value of a program's own: its unit and direction are not in the table."""
+    return name.startswith(CUSTOM_PREFIX)
+
+
+def is_reported(name: str) -> bool:
+    """Whether ``name`` is what an agent says of itself: shown, never judged, nothing learned from it."""
+    return name.startswith(REPORTED_PREFIX)
+
+
+def metric_type(name: str, unit: str = "") -> MetricType:
+    """The row of ``name``; custom and reported types get one on the fly, with ``unit``.
+
+    Raises KeyError for a name that is neither.
+    """
+    if is_custom(name) or is_reported(name):
+        kind, _, plain = name.partition(":")
+        return MetricType(name, plain, unit or "1", unit, 1, _HIGH, Combine.MEAN, f"A {kind} value.")
     return METRIC_TYPES[name]
 
 
@@ -92,9 +110,12 @@ def render_seconds(value: float) -> str:
     return f"{milliseconds:.0f}ms" if abs(milliseconds) >= 10 else f"{milliseconds:.1f}ms"
 
 
-def render(name: str, value: float) -> str:
-    """``value`` of ``name`` with its unit, as a person reads it: ``75.2%``, ``3.40s``, ``12.0 tasks/second``."""
-    row = metric_type(name)
+def render(name: str, value: float, unit: str = "") -> str:
+    """``value`` of ``name`` with its unit, as a person reads it: ``75.2%``, ``3.40s``, ``12.0 tasks/second``.
+
+    ``unit`` is that of a custom or reported value; the others have theirs.
+    """
+    row = metric_type(name, unit)
     shown = value * row.display_factor
     match row.display_unit:
         case "%":

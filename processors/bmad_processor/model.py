@@ -127,6 +127,8 @@ class Reading:
     stream: str
     time_ns: int
     value: float
+    unit: str = ""
+    """Of a custom or reported value; the other metric types have theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,62 @@ class Total:
     start_ns: int
     time_ns: int
     value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Increase:
+    """One delta counter point of a metric type whose value is its rate per second."""
+
+    key: PartitionKey
+    instance: str
+    metric_type: str
+    stream: str
+    time_ns: int
+    covered_ns: int
+    """How long the sender counted; more than 0."""
+    value: float
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ModelKey:
+    """Whose tokens: what a price depends on, and the workflow the call belongs to. Empty where the sender says
+    nothing."""
+
+    provider: str
+    """`gen_ai.provider.name`."""
+    model: str
+    workflow: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSample:
+    """Tokens of finished model calls: the spans of one request, or one delta histogram point."""
+
+    key: PartitionKey
+    instance: str
+    source: Source
+    time_ns: int
+    model: ModelKey
+    input_tokens: int
+    output_tokens: int
+    input_calls: int
+    """Calls that ``input_tokens`` rests on."""
+    output_calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTotals:
+    """One cumulative histogram point of tokens; the window stage turns it into a difference."""
+
+    key: PartitionKey
+    instance: str
+    stream: str
+    start_ns: int
+    time_ns: int
+    model: ModelKey
+    is_output: bool
+    count: int
+    tokens: int
 
 
 ANY_TOOL: Final = ""
@@ -176,7 +234,7 @@ class ToolTotals:
     max_ns: int
 
 
-Sample = TaskSample | TaskTotals | Reading | Total | ToolSample | ToolTotals
+Sample = TaskSample | TaskTotals | Reading | Total | Increase | TokenSample | TokenTotals | ToolSample | ToolTotals
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +321,8 @@ class Alert:
     threshold: float
     message: str
     reason: Reason
+    unit: str = ""
+    """Of a custom value; the other metric types have theirs."""
 
 
 class AlertEventKind(StrEnum):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from .metric_types import CPU_USAGE, ERROR_RATE, MEMORY_USAGE, QUEUE_SIZE, RESPONSE_TIME
+from .metric_types import CPU_USAGE, ERROR_RATE, MEMORY_USAGE, QUEUE_SIZE, RESPONSE_TIME, Direction, metric_type
 from .model import Level, PartitionKey
 
 SECOND: Final = 1_000_000_000
@@ -38,6 +38,8 @@ class ScalingRules:
     memory_threshold: float | None = 0.80
     min_instances: int = 1
     max_instances: int = 3
+    cost_per_hour: float | None = None
+    """What one instance costs in an hour, in US dollars; None when nobody said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,18 @@ class Profile:
     scaling: ScalingRules = ScalingRules()
     monitoring_enabled: bool = True
     auto_scaling_enabled: bool = True
+    directions: Mapping[str, Direction] = field(default_factory=dict)
+    """Metric type to the side that is bad, where it is not the one of the table; mainly for custom values."""
+
+    group: str = ""
+    """The group whose shared part lies below the agent's own; empty without one."""
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Path of a value (``thresholds::cpu_usage::warning``) to the layer it comes from: ``default``, ``group``,
+    ``agent`` or ``registered``. What is not in it is built in. For showing only; nothing is decided by it."""
+
+    def direction_of(self, name: str) -> Direction:
+        """Which side of the thresholds of metric type ``name`` is bad."""
+        return self.directions.get(name) or metric_type(name).direction
 
 
 HOST_AGENT: Final = "system"
@@ -121,6 +135,10 @@ class EngineSettings:
     """Instances told apart within one partition."""
     max_streams: int = 2_000
     """Cumulative streams diffed within one partition."""
+    max_names: int = 100
+    """Custom and reported values told apart within one partition."""
+    max_models: int = 100
+    """Model, provider and workflow whose tokens are told apart within one partition."""
     forget_after_ns: int = 24 * 3600 * SECOND
     """A partition without data for this long is forgotten, baselines included."""
 

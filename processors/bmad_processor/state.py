@@ -10,10 +10,11 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from .model import Exemplar, Level, PartitionKey, Reason
+from .model import Exemplar, Level, ModelKey, PartitionKey, Reason
 
 STATE_VERSION: Final = 1
-"""Raised when the meaning of a dumped field changes; older dumps are then migrated or refused, never guessed."""
+"""Raised when the meaning of a dumped field changes; older dumps are then migrated or refused, never guessed. What a
+release adds is left out of the dumps of those before and read as empty."""
 
 
 @dataclass(slots=True)
@@ -72,6 +73,42 @@ class Instance:
     span_tasks: int = 0
     """Tasks counted by spans alone: taken back when its metrics turn out to count them too."""
     span_errors: int = 0
+    metrics_since_ns: int = 0
+    """Event time of its first metric of any kind; 0 before."""
+    has_token_metrics: bool = False
+    """Its own token metric arrived: the tokens of its spans are the same ones from then on."""
+    span_tokens: dict[ModelKey, TokenUse] = field(default_factory=dict)
+    """Tokens counted by spans alone: taken back when its metrics turn out to count them too."""
+
+
+@dataclass(slots=True)
+class TokenUse:
+    """Tokens of one model, provider and workflow."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    input_calls: int = 0
+    """Calls that told their input tokens."""
+    output_calls: int = 0
+
+    @property
+    def calls(self) -> int:
+        """Model calls: one tells its input tokens, its output tokens or both."""
+        return max(self.input_calls, self.output_calls)
+
+    def add(self, other: TokenUse, sign: int = 1) -> None:
+        self.input_tokens += sign * other.input_tokens
+        self.output_tokens += sign * other.output_tokens
+        self.input_calls += sign * other.input_calls
+        self.output_calls += sign * other.output_calls
+
+
+@dataclass(slots=True)
+class Named:
+    """A custom or reported value the partition has."""
+
+    unit: str
+    last_seen_ns: int
 
 
 @dataclass(slots=True)
@@ -143,7 +180,8 @@ class Partition:
     """Oldest first; open ones at the end."""
     instances: dict[str, Instance] = field(default_factory=dict)
     streams: dict[tuple[str, str, str], Stream] = field(default_factory=dict)
-    """By (metric type, instance, stream); task streams under ``tasks`` and ``errors``."""
+    """By (metric type, instance, stream); task streams under ``tasks`` and ``errors``, token streams under
+    ``tokens``."""
     baselines: dict[str, Baseline] = field(default_factory=dict)
     conditions: dict[str, Condition] = field(default_factory=dict)
     latest: dict[str, Latest] = field(default_factory=dict)
@@ -152,6 +190,17 @@ class Partition:
     errors_total: int = 0
     tools: dict[str, ToolUse] = field(default_factory=dict)
     """By the tool's name; all together under `ANY_TOOL`."""
+    names: dict[str, Named] = field(default_factory=dict)
+    """Metric type of every custom and reported value that has a series of its own."""
+    tokens: dict[ModelKey, TokenUse] = field(default_factory=dict)
+    """Since ``tokens_since_ns``."""
+    tokens_since_ns: int = 0
+    """Event time of the first token use; 0 before."""
+
+    def unit_of(self, metric_type: str) -> str:
+        """Unit of a custom or reported value, empty when it came without one; empty for all others."""
+        named = self.names.get(metric_type)
+        return "" if named is None else named.unit
 
 
 @dataclass(slots=True)
@@ -242,6 +291,30 @@ def _load_pane(data: list[Any]) -> Pane:
     )
 
 
+def _dump_tokens(tokens: dict[ModelKey, TokenUse]) -> list[list[Any]]:
+    return [
+        [k.provider, k.model, k.workflow, u.input_tokens, u.output_tokens, u.input_calls, u.output_calls]
+        for k, u in tokens.items()
+    ]
+
+
+def _load_tokens(rows: list[list[Any]]) -> dict[ModelKey, TokenUse]:
+    return {ModelKey(p, m, w): TokenUse(i, o, n_in, n_out) for p, m, w, i, o, n_in, n_out in rows}
+
+
+def _dump_instance(name: str, i: Instance) -> list[Any]:
+    row = [name, i.first_seen_ns, i.last_seen_ns, int(i.has_metrics), i.counted_until_ns, i.span_tasks, i.span_errors]
+    return [*row, i.metrics_since_ns, int(i.has_token_metrics), _dump_tokens(i.span_tokens)]
+
+
+def _load_instance(row: list[Any]) -> tuple[str, Instance]:
+    name, first, last, has_metrics, until, tasks, errors, *added = row
+    since, has_token_metrics, tokens = added or (0, False, [])
+    return name, Instance(
+        first, last, bool(has_metrics), until, tasks, errors, since, bool(has_token_metrics), _load_tokens(tokens)
+    )
+
+
 def _level(value: int | None) -> Level | None:
     return None if value is None else Level(value)
 
@@ -255,11 +328,7 @@ def dump_partition(p: Partition) -> str:
             "seen": [p.first_seen_ns, p.last_seen_ns],
             "totals": [p.tasks_total, p.errors_total],
             "panes": [_dump_pane(pane) for pane in p.panes],
-            "instances": [
-                [n, i.first_seen_ns, i.last_seen_ns, int(i.has_metrics), i.counted_until_ns, i.span_tasks,
-                 i.span_errors]
-                for n, i in p.instances.items()
-            ],
+            "instances": [_dump_instance(name, instance) for name, instance in p.instances.items()],
             "streams": [
                 [*k, s.start_ns, s.time_ns, s.value, s.count, s.sum_ns, _pairs(s.buckets)]
                 for k, s in p.streams.items()
@@ -274,6 +343,8 @@ def dump_partition(p: Partition) -> str:
             "scaling": [p.scaling.advice, p.scaling.desired, p.scaling.current, p.scaling.action, p.scaling.reason,
                         p.scaling.time_ns],
             "tools": [[name, t.calls, t.errors, t.sum_ns, t.max_ns] for name, t in p.tools.items()],
+            "names": [[m, named.unit, named.last_seen_ns] for m, named in p.names.items()],
+            "tokens": [p.tokens_since_ns, _dump_tokens(p.tokens)],
         },
         separators=(",", ":"),
     )  # fmt: skip
@@ -286,6 +357,7 @@ def load_partition(text: str) -> Partition:
         if data["v"] != STATE_VERSION:
             raise ValueError(f"state version {data['v']!r}, this program reads {STATE_VERSION}")
         advice, desired, current, action, reason, time_ns = data["scaling"]
+        tokens_since_ns, tokens = data.get("tokens", (0, []))
         return Partition(
             key=PartitionKey(*data["key"]),
             first_seen_ns=data["seen"][0],
@@ -293,10 +365,7 @@ def load_partition(text: str) -> Partition:
             tasks_total=data["totals"][0],
             errors_total=data["totals"][1],
             panes=[_load_pane(pane) for pane in data["panes"]],
-            instances={
-                n: Instance(first, last, bool(m), until, tasks, errors)
-                for n, first, last, m, until, tasks, errors in data["instances"]
-            },
+            instances=dict(_load_instance(row) for row in data["instances"]),
             streams={
                 (m, i, s): Stream(start, t, value, n, total, dict(b))
                 for m, i, s, start, t, value, n, total, b in data["streams"]
@@ -310,6 +379,9 @@ def load_partition(text: str) -> Partition:
             scaling=Scaling([(t, d) for t, d in advice], desired, current, action, reason, time_ns),
             # dumps of releases that did not count tools have none
             tools={name: ToolUse(*counts) for name, *counts in data.get("tools", ())},
+            names={m: Named(unit, seen) for m, unit, seen in data.get("names", [])},
+            tokens=_load_tokens(tokens),
+            tokens_since_ns=tokens_since_ns,
         )
     except (KeyError, TypeError, IndexError, OverflowError, RecursionError, json.JSONDecodeError) as error:
         raise ValueError(f"damaged state: {error!r}") from error

@@ -19,8 +19,12 @@ from .metric_types import (
     MEMORY_USAGE,
     METRIC_TYPES,
     NETWORK_IO,
+    REPORTED_PREFIX,
     RESPONSE_TIME,
+    Direction,
     MetricType,
+    is_custom,
+    is_reported,
     metric_type,
     render,
 )
@@ -54,11 +58,14 @@ def agent_label(key: PartitionKey) -> str:
     return HOST_AGENT if key.kind == "host" else key.name
 
 
-def metric_row(name: str) -> MetricType:
-    """The row of ``name``; a plain row for a type this release does not know, so that old data stays readable."""
+def metric_row(name: str, unit: str = "") -> MetricType:
+    """The row of ``name``; a plain row for a type this release does not know, so that old data stays readable.
+
+    ``unit`` is that of a custom or reported value (`Partition.unit_of`).
+    """
     if name in METRIC_TYPES:
         return METRIC_TYPES[name]
-    return metric_type(name if name.startswith(CUSTOM_PREFIX) else CUSTOM_PREFIX + name)
+    return metric_type(name if is_custom(name) or is_reported(name) else CUSTOM_PREFIX + name, unit)
 
 
 def display(name: str, value: float) -> float:
@@ -73,6 +80,11 @@ def thresholds_of(profile: Profile) -> dict[str, dict[str, float]]:
         name: {level.label: display(name, value) for level, value in sorted(levels.items())}
         for name, levels in profile.thresholds.items()
     }
+
+
+def directions_of(profile: Profile) -> dict[str, str]:
+    """Metric type to the side of its thresholds that is bad, for all that have thresholds."""
+    return {name: (profile.directions.get(name) or metric_row(name).direction).value for name in profile.thresholds}
 
 
 def _seconds(time_ns: int) -> float:
@@ -110,6 +122,7 @@ def agent_summary(
         "auto_scaling_enabled": profile.auto_scaling_enabled,
         "baseline_metrics": baselines(partition, settings),
         "current_metrics": current_metrics(partition, measured, now_ns),
+        "self_reported": self_reported(partition, measured, now_ns),
         "response_times": response_quantiles(partition, panes),
         "alerts": [dict(alert) for alert in firing_first[:MAX_SHOWN_ALERTS]],
         "recommendations": [str(detail["text"]) for detail in details],
@@ -117,6 +130,7 @@ def agent_summary(
         "instances": _instances(partition, settings, now_ns),
         "scaling": scaling(partition, profile),
         "thresholds": thresholds_of(profile),
+        "directions": directions_of(profile),
         "exemplars": _exemplars(panes),
         "tools": tools(partition),
         "tool_calls": partition.tools[ANY_TOOL].calls if ANY_TOOL in partition.tools else None,
@@ -137,21 +151,47 @@ def is_active(partition: Partition, settings: EngineSettings, now_ns: int) -> bo
 
 
 def current_metrics(partition: Partition, measured: Mapping[str, Measured], now_ns: int) -> dict[str, dict[str, Any]]:
-    """Metric type to value, unit, n, level and score of the last judgement, and how old the value is."""
+    """Metric type to value, unit, n, level and score of the last judgement, and how old the value is.
+
+    Measured ones only: what an agent says of itself is in `self_reported`.
+    """
     shown: dict[str, dict[str, Any]] = {}
     for name in sorted(measured.keys() | partition.latest.keys(), key=_usual_order):
+        if is_reported(name):
+            continue
         now = measured.get(name)
         judged = partition.latest.get(name)
         value = now.value if now else judged.value if judged else 0.0
         shown[name] = {
             "value": display(name, value),
-            "unit": metric_row(name).display_unit,
+            "unit": metric_row(name, partition.unit_of(name)).display_unit,
             "n": now.n if now else judged.n if judged else 0,
             "level": judged.level.label if judged and judged.level else None,
             "score": judged.score if judged else None,
             "is_stale": now is None,
             "as_of": _seconds(now_ns if now or not judged else judged.time_ns),
         }
+    return shown
+
+
+def self_reported(partition: Partition, measured: Mapping[str, Measured], now_ns: int) -> dict[str, dict[str, Any]]:
+    """What the agent says of itself: name (without ``reported:``) to value, unit, n, and from when it is.
+
+    The mean of what it said within the window, else of the last time it said anything. Never judged.
+    """
+    shown: dict[str, dict[str, Any]] = {}
+    for name in sorted(measured.keys() | partition.latest.keys()):
+        if not is_reported(name):
+            continue
+        now, last = measured.get(name), partition.latest.get(name)
+        said = now or last
+        if said is not None:
+            shown[name.removeprefix(REPORTED_PREFIX)] = {
+                "value": said.value,
+                "unit": partition.unit_of(name),
+                "n": said.n,
+                "as_of": _seconds(now_ns if now or last is None else last.time_ns),
+            }
     return shown
 
 
@@ -229,8 +269,8 @@ def recommend(measured: Mapping[str, Measured], profile: Profile) -> list[dict[s
     too_much = {CPU_USAGE: SCALE_UP, MEMORY_USAGE: LESS_MEMORY, RESPONSE_TIME: FASTER, ERROR_RATE: FEWER_ERRORS}
     for name, text in too_much.items():
         now = measured.get(name)
-        if now is None:
-            continue
+        if now is None or profile.direction_of(name) is not Direction.HIGH_IS_BAD:
+            continue  # the advice is against too much of it
         limit = _warning(profile, name)
         if limit is not None and now.value > limit:
             advice.append(_advice(text, f"{name} > {render(name, limit)}", now, limit))

@@ -31,6 +31,9 @@ DELTA, CUMULATIVE = 1, 2
 TIME_NS = 1_800_000_000_000_000_000
 SECOND = 1_000_000_000
 DURATION = "gen_ai.invoke_agent.duration"
+TOKENS = "gen_ai.client.token.usage"
+CUSTOM = "bmad.agent.custom"
+REPORTED = "bmad.agent.reported"
 
 
 def request(metrics: Sequence[Metric], **resource: object) -> bytes:
@@ -77,17 +80,32 @@ def exponential(attributes: dict[str, object] | None = None, **content: Any) -> 
     return _point(ExponentialHistogramDataPoint, attributes or {}, content)  # type: ignore[no-any-return]
 
 
-def exponential_histogram(*points: ExponentialHistogramDataPoint, temporality: int = CUMULATIVE) -> Metric:
+def exponential_histogram(
+    *points: ExponentialHistogramDataPoint, temporality: int = CUMULATIVE, name: str = DURATION
+) -> Metric:
     data = ExponentialHistogram(data_points=points, aggregation_temporality=temporality)  # type: ignore[arg-type]
-    return Metric(name=DURATION, exponential_histogram=data)
+    return Metric(name=name, exponential_histogram=data)
 
 
 _floats = st.floats() | st.sampled_from([0.0, 1.5, -1.0, 1e300, float("nan"), float("inf")])
 _counts = st.integers(0, 5) | st.just(2**64 - 1)
 _attributes = st.dictionaries(
-    st.sampled_from(["gen_ai.agent.name", "gen_ai.operation.name", "error.type", "cpu.mode", "state", "x"]),
-    st.sampled_from(["Architect", "invoke_agent", "idle", "user", "chat", 3, None]),
-    max_size=3,
+    st.sampled_from(
+        [
+            "gen_ai.agent.name",
+            "gen_ai.operation.name",
+            "error.type",
+            "cpu.mode",
+            "state",
+            "x",
+            "bmad.metric.name",
+            "bmad.metric.unit",
+            "gen_ai.token.type",
+            "gen_ai.request.model",
+        ]
+    ),
+    st.sampled_from(["Architect", "invoke_agent", "idle", "user", "chat", "input", "output", 3, None]),
+    max_size=4,
 )
 _times = st.sampled_from([0, TIME_NS - SECOND, TIME_NS, 2**64 - 1])
 _common = {"time_unix_nano": _times, "start_time_unix_nano": _times, "flags": st.sampled_from([0, 0, 1])}
@@ -119,13 +137,10 @@ _exponential = st.builds(
 )  # fmt: skip
 _names = st.sampled_from(
     [
-        DURATION,
-        "gen_ai.execute_tool.duration",
-        "gen_ai.invoke_agent.tool_calls",
-        *(rule.metric for rule in RULES),
-        "something.else",
+        DURATION, TOKENS, CUSTOM, REPORTED, "gen_ai.execute_tool.duration", "gen_ai.invoke_agent.tool_calls",
+        *(rule.metric for rule in RULES), "something.else",
     ]
-)
+)  # fmt: skip
 _temporality = st.sampled_from([0, DELTA, CUMULATIVE, 9])
 
 
@@ -141,7 +156,8 @@ def metrics(draw: st.DrawFn) -> Metric:
         case "histogram":
             return histogram(*draw(st.lists(_explicit, max_size=3)), temporality=draw(_temporality), name=name)
         case "exponential":
-            return exponential_histogram(*draw(st.lists(_exponential, max_size=3)), temporality=draw(_temporality))
+            points_exp = draw(st.lists(_exponential, max_size=3))
+            return exponential_histogram(*points_exp, temporality=draw(_temporality), name=name)
         case "summary":
             return Metric(name=name, summary=Summary(data_points=[SummaryDataPoint(count=1)]))
         case _:

@@ -47,8 +47,22 @@ _TELLING: dict[str, list[object]] = {
     "bmad.task.name": ["build", "test", "n" * 200],
     "bmad.task.outcome": ["ok", "error", "cancelled", "closed_early", "timeout", "odd"],
     "error.type": ["ValueError", "", "_OTHER"],
+    "gen_ai.request.model": ["gpt-4o"],
+    "gen_ai.response.model": ["gpt-4o-2024-08-06", "m" * 200],
+    "gen_ai.provider.name": ["openai"],
 }
-_other_keys = st.sampled_from(["gen_ai.usage.input_tokens", "bmad.task.id", "k" * 127, "k" * 128, "k" * 300, "", "é"])
+_other_keys = st.sampled_from(
+    [
+        "gen_ai.usage.input_tokens",
+        "gen_ai.usage.output_tokens",
+        "bmad.task.id",
+        "k" * 127,
+        "k" * 128,
+        "k" * 300,
+        "",
+        "é",
+    ]
+)
 _other_values = st.one_of(
     st.integers(-(2**63), 2**63 - 1), st.text(max_size=5), st.booleans(), st.floats(), st.binary(max_size=3), st.none(),
     st.just(["a", 1]), st.just("x" * 140), st.just("y" * 17_000), st.uuids().map(str),
@@ -60,7 +74,7 @@ def attributes(draw: st.DrawFn) -> list[KeyValue]:
     keys = draw(st.lists(st.sampled_from(sorted(_TELLING)), unique=True, max_size=5))
     pairs = [attribute(key, draw(st.sampled_from(_TELLING[key]))) for key in keys]
     others = draw(st.lists(_other_keys, unique=True, max_size=3))
-    pairs += [attribute(key, draw(_other_values)) for key in others]
+    pairs += [attribute(key, draw(st.integers(0, 900) if "tokens" in key else _other_values)) for key in others]
     return draw(st.permutations(pairs)) if draw(st.booleans()) else pairs
 
 

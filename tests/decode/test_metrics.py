@@ -10,7 +10,17 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, Summary, SummaryD
 
 from bmad_processor import engine
 from bmad_processor.decode import Decoded, Decoder
-from bmad_processor.model import Batch, PartitionKey, Reading, Signal, Source, TaskSample, TaskTotals, Total
+from bmad_processor.model import (
+    Batch,
+    Increase,
+    PartitionKey,
+    Reading,
+    Signal,
+    Source,
+    TaskSample,
+    TaskTotals,
+    Total,
+)
 from bmad_processor.settings import EngineSettings
 from bmad_processor.state import EngineState
 
@@ -71,11 +81,45 @@ def test_a_counter_is_a_total() -> None:
     assert (sample.start_ns, sample.time_ns) == (TIME_NS - 60 * SECOND, TIME_NS)
 
 
-@pytest.mark.parametrize("is_monotonic", [True, False])
-def test_delta_sums_are_counted_and_not_used(is_monotonic: bool) -> None:
+def test_a_delta_counter_is_an_increase_over_the_time_it_covers() -> None:
+    result = decode(total("bmad.agent.cpu.time", number(1.5, AGENT), temporality=DELTA))
+    (sample,) = result.samples
+    assert isinstance(sample, Increase)
+    assert (sample.metric_type, sample.value, sample.covered_ns) == ("cpu_usage", 1.5, 60 * SECOND)
+    assert (sample.time_ns, result.dropped) == (TIME_NS, {})
+
+
+@pytest.mark.parametrize("start_ns", [0, TIME_NS, TIME_NS + 1])
+def test_a_delta_counter_that_covers_no_time_is_counted_and_not_used(start_ns: int) -> None:
+    point = number(1.5, AGENT, start_time_unix_nano=start_ns)
+    result = decode(total("bmad.agent.cpu.time", point, temporality=DELTA))
+    assert (result.items, result.samples, result.dropped) == (1, (), {"delta_counters_without_start": 1})
+
+
+def test_delta_up_down_counters_are_counted_and_not_used() -> None:
     points = (number(1.0, AGENT), number(2.0, AGENT))
-    result = decode(total("bmad.agent.cpu.time", *points, temporality=DELTA, is_monotonic=is_monotonic))
-    assert (result.items, result.samples, result.dropped) == (2, (), {"delta_counters_unsupported": 2})
+    result = decode(total("bmad.agent.task.active", *points, temporality=DELTA, is_monotonic=False))
+    assert (result.items, result.samples, result.dropped) == (2, (), {"delta_up_down_counters_unsupported": 2})
+
+
+def test_counters_of_no_temporality_are_counted_and_not_used() -> None:
+    result = decode(total("bmad.agent.cpu.time", number(1.0, AGENT), temporality=0))
+    assert (result.items, result.samples, result.dropped) == (1, (), {"counters_without_temporality": 1})
+
+
+def test_memory_in_bytes_of_process_and_host() -> None:
+    result = decode(
+        total("bmad.agent.task.active", number(1, AGENT), is_monotonic=False),
+        total("process.memory.usage", number(512 * 2**20), is_monotonic=False),
+        total(
+            "system.memory.usage", number(3.0, {"system.memory.state": "used"}),
+            number(5.0, {"system.memory.state": "free"}), is_monotonic=False,
+        ),
+        host_name="h",
+    )  # fmt: skip
+    assert values(result) == {
+        ("Architect", "active_tasks"): 1, ("Architect", "memory_bytes"): 512 * 2**20, ("h", "memory_bytes"): 3.0,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("value", [nan, inf, -inf, None])

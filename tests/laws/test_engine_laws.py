@@ -147,6 +147,24 @@ def test_a_silent_engine_wants_no_waking_before_it_has_work(batches: list[Batch]
 
 
 @given(streams(goes_back=True))
+def test_what_an_agent_says_of_itself_is_kept_and_never_judged(batches: list[Batch]) -> None:
+    ran = run(with_ending(batches))
+    for partition in ran.state.partitions.values():
+        assert not [name for name in partition.baselines | partition.conditions if name.startswith("reported:")]
+    assert not [event for event in ran.events if event.alert.metric_type.startswith("reported:")]
+
+
+@given(streams(goes_back=True))
+def test_names_and_models_are_bounded(batches: list[Batch]) -> None:
+    for partition in run(batches).state.partitions.values():
+        # beside their own, one for what is folded: a kind of name, or a model with all its other workflows
+        assert len(partition.names) <= SETTINGS.max_names + 2
+        assert len(partition.tokens) <= 2 * SETTINGS.max_models + 1
+        assert all(use.calls > 0 for use in partition.tokens.values())
+        assert all(min(u.input_tokens, u.output_tokens) >= 0 for u in partition.tokens.values())
+
+
+@given(streams(goes_back=True))
 def test_state_is_bounded_by_the_window(batches: list[Batch]) -> None:
     ran = run(batches)
     panes_at_most = (SETTINGS.window_ns + SETTINGS.lateness_ns + SETTINGS.future_ns) // SETTINGS.interval_ns + 2

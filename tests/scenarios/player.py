@@ -7,7 +7,7 @@ from typing import Any
 
 from bmad_processor import engine, sketch
 from bmad_processor.fields import parse_duration
-from bmad_processor.metric_types import CPU_USAGE, MEMORY_USAGE, QUEUE_SIZE
+from bmad_processor.metric_types import CPU_USAGE, MEMORY_BYTES, MEMORY_USAGE, QUEUE_SIZE
 from bmad_processor.model import (
     AlertEvent,
     Batch,
@@ -81,11 +81,19 @@ def _restarted(state: EngineState, story: Story) -> EngineState:
 def _samples(happening: Happening, now_ns: int) -> list[Sample]:
     if happening.tasks is not None:
         return [_tasks(now_ns, **happening.tasks)]
+    for kind in ("custom", "reported"):
+        if (row := getattr(happening, kind)) is not None:
+            named = {key: value for key, value in row.items() if key != "name"}
+            return [_reading(now_ns, f"{kind}:{row['name']}", **named)]
     return [
-        _reading(now_ns, metric_type, **row)
+        _reading(now_ns, _memory_type(row) if name == "memory" else metric_type, **row)
         for name, metric_type in _READINGS.items()
         if (row := getattr(happening, name)) is not None
     ]
+
+
+def _memory_type(row: dict[str, Any]) -> str:
+    return MEMORY_BYTES if str(row["value"]).endswith("B") else MEMORY_USAGE
 
 
 def _key(agent: str | None, host: str | None, namespace: str) -> PartitionKey:
@@ -94,9 +102,9 @@ def _key(agent: str | None, host: str | None, namespace: str) -> PartitionKey:
 
 def _reading(
     now_ns: int, metric_type: str, *, value: object, agent: str | None = None, host: str | None = None,
-    namespace: str = "", instance: str = "a",
+    namespace: str = "", instance: str = "a", unit: str = "",
 ) -> Reading:  # fmt: skip
-    return Reading(_key(agent, host, namespace), instance, metric_type, "", now_ns, quantity(value))
+    return Reading(_key(agent, host, namespace), instance, metric_type, "", now_ns, quantity(value), unit)
 
 
 def _tasks(

@@ -7,11 +7,13 @@
     settings: {window: 60s, cooldown: 5m}      # `EngineSettings` by name, without units in the names
     profiles:                                  # by agent; "*" is the default, "system" the hosts
       ProductOwner:
-        thresholds: {response_time: {warning: 3s, critical: 8s}}
+        thresholds: {response_time: {warning: 3s, critical: 8s}}     # beside the levels: direction
         scaling: {cpu_threshold: 50%, max_instances: 3}     # left out: no scaling advice
     happens:
       - {at: 12s, tasks: {agent: ProductOwner, duration: 9s}}
       - {at: 20s, every: 5s, until: 2m, cpu: {agent: Architect, instance: a, value: 90%}}
+      - {at: 2m, custom: {agent: Architect, name: points, value: 3, unit: "{point}"}}     # or reported: ...
+      - {at: 2m, memory: {agent: Architect, value: 512 MiB}}
       - {at: 3m, restart: true}                # the engine is stopped, written down, and started again
       - {at: 4m, clock: -1h}                   # the clock of the collector and of the senders jumps
     expect:                                    # all that is announced, in order; nothing else may be
@@ -34,7 +36,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from bmad_processor.fields import parse_duration, parse_ratio
+from bmad_processor.fields import parse_duration, parse_ratio, parse_size
+from bmad_processor.metric_types import Direction
 from bmad_processor.model import Level
 from bmad_processor.settings import EngineSettings, Profile, Profiles, ScalingRules
 
@@ -50,6 +53,8 @@ class Happening:
     cpu: dict[str, Any] | None = None
     memory: dict[str, Any] | None = None
     queue: dict[str, Any] | None = None
+    custom: dict[str, Any] | None = None
+    reported: dict[str, Any] | None = None
     restart: bool = False
     clock: str | None = None
 
@@ -67,8 +72,10 @@ class Story:
 
 
 def quantity(value: object) -> float:
-    """``60%``, ``9s`` or a number in base units."""
+    """``60%``, ``9s``, ``512 MiB`` or a number in base units."""
     if isinstance(value, str):
+        if value.endswith("B"):
+            return float(parse_size(value))
         return parse_ratio(value) if value.endswith("%") else parse_duration(value) / 1e9
     assert isinstance(value, int | float)
     return float(value)
@@ -115,9 +122,13 @@ def _settings(rows: dict[str, Any], profiles: dict[str, Any]) -> EngineSettings:
 def _profile(agent: str, row: dict[str, Any]) -> Profile:
     values: dict[str, Any] = {"auto_scaling_enabled": "scaling" in row}
     if "thresholds" in row:
+        thresholds = row.pop("thresholds")
+        values["directions"] = {
+            metric: Direction(levels.pop("direction")) for metric, levels in thresholds.items() if "direction" in levels
+        }
         values["thresholds"] = {
             metric: {Level[level.upper()]: quantity(value) for level, value in levels.items()}
-            for metric, levels in row.pop("thresholds").items()
+            for metric, levels in thresholds.items()
         }
     if "scaling" in row:
         rules: dict[str, Any] = row.pop("scaling")

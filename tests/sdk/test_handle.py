@@ -108,6 +108,39 @@ class TestUsage:
         (calls,) = points["gen_ai.invoke_agent.inference_calls"]
         assert (calls.count, calls.sum, dict(calls.attributes)) == (1, 2, {"gen_ai.agent.name": "Research"})
 
+    def test_tokens_of_a_workflow_say_which_one(self, telemetry: Telemetry) -> None:
+        """The innermost workflow around the call, across the agents and tools in between."""
+
+        @track_tool(agent="Research")
+        def search() -> None:
+            current_task().record_usage(input_tokens=1)
+
+        @track_task(agent="Research")
+        def read() -> None:
+            search()
+
+        @track_workflow(name="inner")
+        def inner() -> None:
+            read()
+
+        @track_workflow(name="release")
+        def release() -> None:
+            read()
+            inner()
+            current_task().record_usage(input_tokens=1)
+
+        release()
+        read()
+        points = telemetry.points()["gen_ai.client.token.usage"]
+        found = {
+            (p.attributes.get("gen_ai.workflow.name"), p.attributes.get("gen_ai.agent.name")): p.count
+            for p in points
+            if p.attributes["gen_ai.token.type"] == "input"
+        }
+        assert found == {
+            ("release", "Research"): 1, ("inner", "Research"): 1, ("release", None): 1, (None, "Research"): 1,
+        }  # fmt: skip
+
     @pytest.mark.parametrize(
         "reported",
         [

@@ -16,6 +16,10 @@ import bmad_otel
 from bmad_otel import semconv
 
 ROOT = Path(__file__).parents[2]
+MONITOR = {
+    "get_performance_monitor", "create_default_agent_profiles", "PerformanceMonitor", "AgentPerformanceProfile",
+    "PerformanceMetric", "PerformanceAlert", "MetricType", "AlertLevel",
+}  # fmt: skip
 PAGE = (ROOT / "docs" / "sdk.md").read_text()
 PAGES = {name: (ROOT / "docs" / name).read_text() for name in ("sdk.md", "testing.md")}
 
@@ -24,14 +28,38 @@ def test_the_names() -> None:
     assert bmad_otel.__all__ == [
         "configure", "shutdown", "force_flush", "diagnostics", "Diagnostics", "track_task", "track_tool",
         "track_workflow", "instrument_agent", "current_task", "TaskHandle", "Usage", "Capture", "observe_queue",
-        "Operation", "Outcome", "__version__",
+        "Operation", "Outcome", *sorted(MONITOR, key=bmad_otel.__all__.index), "__version__",
     ]  # fmt: skip
     public = {name for name in vars(bmad_otel) if not name.startswith(("_", "@"))} - {
         "semconv",
         "testing",
         "instrumentor",
+        "monitor",
+        "compat",
+        "Any",
+        "TYPE_CHECKING",
+        "workflow",
     }
-    assert public == {name for name in bmad_otel.__all__ if not name.startswith("_")}
+    assert public | MONITOR == {name for name in bmad_otel.__all__ if not name.startswith("_")}
+    assert set(bmad_otel.__all__) <= set(dir(bmad_otel))
+
+
+def test_the_monitor_is_loaded_when_it_is_asked_for() -> None:
+    program = """
+import sys, bmad_otel
+heavy = ("bmad_otel.monitor", "bmad_processor", "opentelemetry.sdk")
+assert not [name for name in sys.modules if name.startswith(heavy)]
+assert bmad_otel.AlertLevel.INFO.value == "info"
+assert "bmad_otel.monitor" in sys.modules
+assert not [name for name in sys.modules if name.startswith("bmad_processor")]
+try:
+    bmad_otel.nothing
+except AttributeError as error:
+    assert "nothing" in str(error)
+else:
+    raise AssertionError
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_all_modules_but_the_table_and_the_entry_point_are_private() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bmad_processor import engine
-from bmad_processor.model import Batch, Exemplar, Level, PartitionKey, Reason
+from bmad_processor.model import Batch, Exemplar, Level, ModelKey, PartitionKey, Reason
 from bmad_processor.state import (
     STATE_VERSION,
     Baseline,
@@ -19,11 +19,13 @@ from bmad_processor.state import (
     EngineState,
     Instance,
     Latest,
+    Named,
     Pane,
     Partition,
     Scaling,
     Stream,
     Tasks,
+    TokenUse,
     dump_partition,
     load_partition,
 )
@@ -44,6 +46,9 @@ reasons = st.builds(
     baseline=st.none() | numbers,
     score=st.none() | numbers, exemplars=st.lists(exemplars, max_size=2).map(tuple), note=texts,
 )  # fmt: skip
+tokens = st.dictionaries(
+    st.builds(ModelKey, texts, texts, texts), st.builds(TokenUse, counts, counts, counts, counts), max_size=2
+)
 panes = st.builds(
     Pane,
     ns,
@@ -57,7 +62,9 @@ partitions = st.builds(
     first_seen_ns=ns,
     last_seen_ns=ns,
     panes=st.lists(panes, max_size=2),
-    instances=st.dictionaries(texts, st.builds(Instance, ns, ns, st.booleans(), ns, counts, counts), max_size=2),
+    instances=st.dictionaries(
+        texts, st.builds(Instance, ns, ns, st.booleans(), ns, counts, counts, ns, st.booleans(), tokens), max_size=2
+    ),
     streams=st.dictionaries(
         st.tuples(texts, texts, texts), st.builds(Stream, ns, ns, numbers, counts, counts, buckets), max_size=2
     ),
@@ -73,6 +80,9 @@ partitions = st.builds(
     ),
     tasks_total=counts,
     errors_total=counts,
+    names=st.dictionaries(texts, st.builds(Named, texts, ns), max_size=2),
+    tokens=tokens,
+    tokens_since_ns=ns,
 )
 
 
@@ -94,6 +104,14 @@ def test_round_trip_of_what_the_engine_makes(batches: list[Batch]) -> None:
 
 def dumped() -> str:
     return dump_partition(Partition(PartitionKey("agent", "", "A"), 1, 2))
+
+
+def test_what_the_release_before_wrote_is_read() -> None:
+    data = json.loads(dumped()) | {"instances": [["i", 1, 2, 1, 3, 4, 5]]}
+    del data["names"], data["tokens"]
+    partition = load_partition(json.dumps(data))
+    assert partition.instances == {"i": Instance(1, 2, True, 3, 4, 5)}
+    assert (partition.names, partition.tokens, partition.tokens_since_ns) == ({}, {}, 0)
 
 
 @pytest.mark.parametrize("version", [0, STATE_VERSION + 1, None, "1"])

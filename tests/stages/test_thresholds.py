@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmad_processor import evaluate
-from bmad_processor.metric_types import CPU_USAGE, ERROR_RATE, RESPONSE_TIME, SUCCESS_RATE, THROUGHPUT
+from bmad_processor.metric_types import (
+    CPU_USAGE,
+    ERROR_RATE,
+    RESPONSE_TIME,
+    SUCCESS_RATE,
+    THROUGHPUT,
+    Direction,
+)
 from bmad_processor.model import Level, Measured, Verdict
 from bmad_processor.settings import EngineSettings
 
@@ -15,8 +22,12 @@ HIGH = {Level.WARNING: 0.60, Level.CRITICAL: 0.80, Level.EMERGENCY: 0.90}
 LOW = {Level.WARNING: 0.90, Level.CRITICAL: 0.80, Level.EMERGENCY: 0.50}
 
 
-def judge(value: float, thresholds: dict[Level, float], metric_type: str = CPU_USAGE, margin: float = 0.05) -> Verdict:
-    return evaluate.judge(Measured(metric_type, value, 9, True), thresholds, clear_margin_ratio=margin)
+def judge(
+    value: float, thresholds: dict[Level, float], metric_type: str = CPU_USAGE, margin: float = 0.05,
+    direction: Direction | None = None,
+) -> Verdict:  # fmt: skip
+    measured = Measured(metric_type, value, 9, True)
+    return evaluate.judge(measured, thresholds, clear_margin_ratio=margin, direction=direction)
 
 
 @pytest.mark.parametrize(
@@ -90,3 +101,9 @@ def test_what_is_breached_is_not_cleared(
 )
 def test_a_rate_needs_enough_tasks(metric_type: str, n: int, is_judgeable: bool) -> None:
     assert evaluate.is_judgeable(Measured(metric_type, 1.0, n, True), EngineSettings(min_tasks=5)) is is_judgeable
+
+
+@given(st.floats(0, 2), st.sampled_from([CPU_USAGE, SUCCESS_RATE, "custom:x"]))
+def test_the_direction_of_a_profile_overrides_that_of_the_table(value: float, name: str) -> None:
+    assert judge(value, LOW, name, direction=Direction.LOW_IS_BAD).level == judge(value, LOW, SUCCESS_RATE).level
+    assert judge(value, HIGH, name, direction=Direction.HIGH_IS_BAD).level == judge(value, HIGH, CPU_USAGE).level

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from bmad_processor import state as s
@@ -12,6 +14,7 @@ from bmad_processor.model import (
     AlertStatus,
     Exemplar,
     Level,
+    ModelKey,
     PartitionKey,
     Reason,
     ScalingAction,
@@ -24,7 +27,7 @@ counts = st.integers(0, 2**40)
 floats = st.floats(allow_nan=False, allow_infinity=False)
 levels = st.sampled_from(Level)
 metric_types = st.sampled_from(
-    ["cpu_usage", "response_time", "error_rate", "queue_size", "custom:points", "of_tomorrow"]
+    ["cpu_usage", "response_time", "error_rate", "queue_size", "custom:points", "reported:x", "of_tomorrow"]
 )
 keys = st.builds(
     PartitionKey, st.sampled_from(["agent", "host"]), texts.map(lambda t: t.replace("/", "")), texts.filter(bool)
@@ -44,12 +47,13 @@ alerts = st.builds(
     Alert,
     alert_id=texts, fingerprint=texts, key=keys, metric_type=metric_types, level=levels,
     status=st.sampled_from(AlertStatus), started_ns=times, updated_ns=times, resolved_ns=st.none() | times,
-    value=floats, threshold=floats, message=texts,
+    value=floats, threshold=floats, message=texts, unit=st.just(""),
     reason=reasons | st.builds(
         Reason, rule=texts, value=floats, threshold=floats, n=counts, window_ns=times,
         exemplars=st.lists(exemplars, max_size=2).map(tuple),
     ),
 )  # fmt: skip
+alerts |= st.builds(replace, alerts, metric_type=st.just("custom:points"), unit=texts)
 events = st.builds(AlertEvent, texts, st.sampled_from(AlertEventKind), times, alerts)
 hints = st.builds(
     ScalingHint,
@@ -69,13 +73,20 @@ panes = st.builds(
     st.dictionaries(triples, st.builds(s.Cell, floats, floats, counts), max_size=2),
     st.lists(exemplars, max_size=2),
 )
+tokens = st.dictionaries(
+    st.builds(ModelKey, texts, texts, texts), st.builds(s.TokenUse, counts, counts, counts, counts), max_size=2
+)
 partitions = st.builds(
     s.Partition,
     key=keys,
     first_seen_ns=times,
     last_seen_ns=times,
     panes=st.lists(panes, max_size=2),
-    instances=st.dictionaries(texts, st.builds(s.Instance, times, times, st.booleans()), max_size=2),
+    instances=st.dictionaries(
+        texts,
+        st.builds(s.Instance, times, times, st.booleans(), has_token_metrics=st.booleans(), span_tokens=tokens),
+        max_size=2,
+    ),
     streams=st.dictionaries(triples, st.builds(s.Stream, times, times, floats, counts, counts, buckets), max_size=2),
     baselines=st.dictionaries(metric_types, st.builds(s.Baseline, counts, floats, floats), max_size=2),
     conditions=st.dictionaries(
@@ -95,4 +106,7 @@ partitions = st.builds(
     ),
     tasks_total=counts,
     errors_total=counts,
+    names=st.dictionaries(metric_types, st.builds(s.Named, texts, times), max_size=2),
+    tokens=tokens,
+    tokens_since_ns=times,
 )  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
+from bmad_processor.metric_types import Direction
 from bmad_processor.model import Alert, AlertEvent, AlertStatus, Level, PartitionKey, Reason, ScalingHint
 from bmad_processor.settings import EngineSettings, Profile, Profiles, ScalingRules
 from bmad_processor.store import (
@@ -102,7 +103,11 @@ def test_settings_come_back() -> None:
             Profile("*"),
             {
                 "Architect": Profile(
-                    "Architect", {"cpu_usage": {Level.WARNING: 0.6}}, ScalingRules(None, 0.5, 2, 9), False
+                    "Architect",
+                    {"cpu_usage": {Level.WARNING: 0.6}},
+                    ScalingRules(None, 0.5, 2, 9, 0.25),
+                    False,
+                    directions={"cpu_usage": Direction.LOW_IS_BAD},
                 )
             },
         ),
@@ -115,7 +120,8 @@ def test_settings_come_back() -> None:
 def test_settings_of_another_release() -> None:
     data = json.loads(dump_settings(EngineSettings()))
     data["of_tomorrow"] = 1
-    del data["warmup"]
+    del data["warmup"], data["profiles"]["default"]["directions"]
+    data["profiles"]["default"]["scaling"]["of_tomorrow"] = 1
     assert load_settings(json.dumps(data)) == EngineSettings()
     with pytest.raises(ValueError, match="damaged"):
         load_settings("[]")

@@ -35,15 +35,23 @@ def fingerprint(key: PartitionKey, metric_type_name: str) -> str:
 
 
 def reason_for(
-    verdict: Verdict, threshold: float, exemplars: list[Exemplar], settings: EngineSettings, *, note: str = ""
+    verdict: Verdict,
+    threshold: float,
+    exemplars: list[Exemplar],
+    settings: EngineSettings,
+    *,
+    direction: Direction | None = None,
+    unit: str = "",
+    note: str = "",
 ) -> Reason:
-    """The rule in words and the numbers it used."""
-    row = metric_type(verdict.metric_type)
+    """The rule in words and the numbers it used. ``direction`` is by default that of the metric type, ``unit`` that of
+    a custom value."""
+    direction = direction or metric_type(verdict.metric_type).direction
     what = f"p95 of {verdict.metric_type}" if verdict.metric_type == RESPONSE_TIME else verdict.metric_type
-    sign = "<" if row.direction is Direction.LOW_IS_BAD else ">"
+    sign = "<" if direction is Direction.LOW_IS_BAD else ">"
     window_s = settings.window_ns / 1e9
     return Reason(
-        rule=f"{what} over {window_s:g} s {sign} {render(verdict.metric_type, threshold)}",
+        rule=f"{what} over {window_s:g} s {sign} {render(verdict.metric_type, threshold, unit)}",
         value=verdict.value,
         threshold=threshold,
         n=verdict.n,
@@ -61,18 +69,22 @@ def _choose(exemplars: list[Exemplar]) -> tuple[Exemplar, ...]:
     return tuple(ranked[:MAX_REASON_EXEMPLARS])
 
 
-def message_for(metric_type_name: str, value: float, threshold: float, *, is_resolved: bool, note: str) -> str:
+def message_for(
+    metric_type_name: str, value: float, threshold: float, *, is_resolved: bool, note: str, unit: str = ""
+) -> str:
     """One sentence, in the words of the BMAD monitor while firing."""
     label = metric_type(metric_type_name).label
-    limit = f"(threshold: {render(metric_type_name, threshold)})"
+    limit = f"(threshold: {render(metric_type_name, threshold, unit)})"
     if is_resolved and note:
         return f"{label}: {note} {limit}"
     verb = "is back to" if is_resolved else "is"
-    return f"{label} {verb} {render(metric_type_name, value)} {limit}"
+    return f"{label} {verb} {render(metric_type_name, value, unit)} {limit}"
 
 
-def alert_of(key: PartitionKey, metric_type_name: str, condition: Condition, level: Level, at_ns: int) -> Alert:
-    """The present state of an announced alert."""
+def alert_of(
+    key: PartitionKey, metric_type_name: str, condition: Condition, level: Level, at_ns: int, *, unit: str = ""
+) -> Alert:
+    """The present state of an announced alert. ``unit`` is that of a custom value."""
     is_firing = condition.status == Status.FIRING
     agent = HOST_AGENT if key.kind == "host" else key.name
     scope = f"{key.namespace}/{agent}" if key.namespace else agent
@@ -96,8 +108,10 @@ def alert_of(key: PartitionKey, metric_type_name: str, condition: Condition, lev
             condition.threshold,
             is_resolved=not is_firing,
             note=condition.reason.note,
+            unit=unit,
         ),
         reason=condition.reason,
+        unit=unit,
     )
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from bmad_processor.export import is_empty, render
-from bmad_processor.read_model import duration_ns
+from bmad_processor.quantities import NotUnderstood, duration_ns
 
 from .exit_codes import FAILED
 from .options import Endpoint, State
@@ -31,8 +31,11 @@ class FormatName(StrEnum):
 
 def checked_duration(text: str | None) -> str | None:
     """The option's value, refused when it is no duration."""
-    if text is not None and duration_ns(text) is None:
-        raise typer.BadParameter("expected a duration with its unit, such as 15m or 1h30m")
+    if text is not None:
+        try:
+            duration_ns(text)
+        except NotUnderstood as error:
+            raise typer.BadParameter(str(error)) from error
     return text
 
 

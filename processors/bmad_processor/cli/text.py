@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import unicodedata
 
@@ -41,6 +42,17 @@ def amount(value: float | None, unit: str) -> str:
             return f"{value:.0f} B/s"
         case _:
             return f"{value:.2f} {unit}".rstrip()
+
+
+def money(dollars: float | None) -> str:
+    """An amount in US dollars: ``$12.30``, ``$0.0042``; ``-`` when unknown."""
+    if dollars is None:
+        return "-"
+    if dollars == 0 or dollars >= 0.995:
+        return f"${dollars:,.2f}"
+    # the price of one token is a ten-millionth of a dollar: three digits that say something, wherever they are
+    digits = f"{dollars:.{2 - math.floor(math.log10(dollars))}f}".partition(".")[2]
+    return "$0." + digits.rstrip("0").ljust(2, "0")
 
 
 def age(seconds: float) -> str:

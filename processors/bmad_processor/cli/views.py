@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .costs import cost_lines
 from .output import Output
 from .text import age, amount, moment, plural
 
@@ -97,6 +98,8 @@ def show_agent(out: Output, data: Mapping[str, Any]) -> None:
     scaling = data["scaling"]
     if scaling["desired"] is not None:
         out.line(f"Scaling: {_change(scaling)} of {scaling['min']} to {scaling['max']} instances: {scaling['reason']}")
+    for line in cost_lines(data["cost"]):
+        out.line(line)
     for title, rows in (("Alerts", data["alerts"]), ("Recommendations", data["recommendations"])):
         if rows:
             out.line()
@@ -124,6 +127,9 @@ def _metrics(out: Output, data: Mapping[str, Any]) -> None:
         out.table(headers, rows, right=("Value", "Normal", "n"))
     else:
         out.line("No values yet.")
+    said = [f"{name} {amount(value['value'], value['unit'])}" for name, value in data["self_reported"].items()]
+    if said:
+        out.line(f"Self-reported (not judged): {', '.join(said)}")
 
 
 def show_alerts(out: Output, data: Mapping[str, Any]) -> None:

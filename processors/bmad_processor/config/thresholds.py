@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
@@ -11,26 +11,35 @@ from pydantic_core import PydanticCustomError
 
 from bmad_processor.errors import Problem
 from bmad_processor.fields import parse_duration, parse_ratio, parse_size
-from bmad_processor.metric_types import CPU_USAGE, CUSTOM_PREFIX, METRIC_TYPES, Direction, metric_type, render
+from bmad_processor.layering import Levels, is_ordered
+from bmad_processor.metric_types import (
+    CPU_USAGE,
+    CUSTOM_PREFIX,
+    MEMORY_BYTES,
+    MEMORY_USAGE,
+    METRIC_TYPES,
+    Direction,
+    metric_type,
+    render,
+)
 from bmad_processor.model import Level
-from bmad_processor.settings import Thresholds
 
 from .complaints import unknown_key
+from .directions import DIRECTION, Directions, direction_of, read_directions
 from .tree import Node, Path, Scalar, entries, find, problem, show
-
-Levels = Mapping[Level, float | None]
-"""Level to value in base units; None takes away what a layer below has set."""
 
 _LEVELS: Final = {level.label: level for level in Level}
 
 EXPECTED: Final = {
     "1": "a share such as 60%, or 0 to 1",
     "s": "a duration such as 3s or 500ms, or a number of seconds",
+    "By": "a size such as 512 MiB, or a number of bytes",
     "By/s": "bytes per second such as 50MiB or 50MiB/s",
     "": "a number, 0 or more",
 }
 """What a threshold of a unit may look like."""
 
+_MEMORY_EXPECTED: Final = "a share such as 60%, or 0 to 1, or a size such as 512 MiB"
 _CPU_EXPECTED: Final = "a share of one core such as 60% or 150%, or 0 to 1"
 
 
@@ -38,6 +47,8 @@ def expected_value(name: str) -> str:
     """What a threshold of metric type ``name`` may look like, in words."""
     if name == CPU_USAGE:
         return _CPU_EXPECTED
+    if name == MEMORY_USAGE:
+        return _MEMORY_EXPECTED
     return EXPECTED[""] if name.startswith(CUSTOM_PREFIX) else EXPECTED.get(metric_type(name).unit, EXPECTED[""])
 
 
@@ -54,6 +65,8 @@ def parse_value(name: str, value: Scalar) -> float | None:
                 result = parse_ratio(value)
             case "s" if number is None:
                 result = parse_duration(value) / 1e9
+            case "By" if number is None:
+                result = float(parse_size(value))
             case "By/s" if number is None:
                 result = float(parse_size(value.strip().removesuffix("/s") if isinstance(value, str) else value))
             case _ if number is not None:
@@ -68,7 +81,7 @@ def parse_value(name: str, value: Scalar) -> float | None:
 def read_thresholds(root: Node, path: Path) -> tuple[dict[str, dict[Level, float | None]], list[Problem]]:
     """The ``thresholds`` block of one profile file, and what is wrong with it."""
     found: dict[str, dict[Level, float | None]] = {}
-    problems: list[Problem] = []
+    directions, problems = read_directions(root, path)
     for name, levels in entries(find(root, path)):
         where = (*path, name)
         custom = name.startswith(CUSTOM_PREFIX) and len(name) > len(CUSTOM_PREFIX)
@@ -82,62 +95,72 @@ def read_thresholds(root: Node, path: Path) -> tuple[dict[str, dict[Level, float
             continue
         found[name] = {}
         for label, node in entries(levels):
+            if label == DIRECTION:
+                continue
             if (level := _LEVELS.get(label)) is None:
-                message, expected = unknown_key(label, tuple(_LEVELS))
+                message, expected = unknown_key(label, (*_LEVELS, DIRECTION))
                 message = message.replace("unknown key", "unknown level", 1)
                 problems.append(problem(root, (*where, label), message, expected, at_key=True))
             elif node.value is None:
                 found[name][level] = None
             else:
-                value = None if isinstance(node.value, dict | list) else parse_value(name, node.value)
+                unit_of = MEMORY_BYTES if name == MEMORY_USAGE and is_size(node.value) else name
+                value = None if isinstance(node.value, dict | list) else parse_value(unit_of, node.value)
                 if value is None:
                     message = f"{show(node.value)} is not understood"
                     problems.append(problem(root, (*where, label), message, expected_value(name)))
                 else:
                     found[name][level] = value
-        problems += _check_order(root, where, name, found[name])
+    problems += _move_sizes(root, path, found)
+    for name, of_type in found.items():
+        written_at = name if find(root, (*path, name)) is not None else MEMORY_USAGE
+        problems += _check_order(root, (*path, written_at), name, of_type, directions)
     return found, problems
 
 
-def _check_order(root: Node, where: Path, name: str, levels: Levels) -> Iterator[Problem]:
+def _move_sizes(root: Node, path: Path, found: dict[str, dict[Level, float | None]]) -> Iterator[Problem]:
+    """Thresholds of ``memory_usage`` written as sizes become thresholds of ``memory_bytes``.
+
+    A level is one threshold, whatever its unit: the file that sets it in one unit takes away what a file below has set
+    in the other.
+    """
+    share, size = found.get(MEMORY_USAGE, {}), dict(found.get(MEMORY_BYTES, {}))
+    for label, node in entries(find(root, (*path, MEMORY_USAGE))):
+        level = _LEVELS.get(label)
+        if level is None or level not in share:
+            continue
+        if not is_size(node.value):
+            if MEMORY_BYTES not in found:
+                size[level] = None
+        elif level in found.get(MEMORY_BYTES, {}):
+            message = f"{show(node.value)} is a threshold of {MEMORY_BYTES}, which has one of its own"
+            yield problem(root, (*path, MEMORY_USAGE, label), message)
+        else:
+            size[level], share[level] = parse_value(MEMORY_BYTES, node.value), None  # type: ignore[arg-type]
+    if size:
+        found[MEMORY_BYTES] = size
+
+
+def is_size(value: object) -> bool:
+    """Whether a threshold of memory is written in bytes: it has a unit, and not the percent sign."""
+    if not isinstance(value, str) or value.strip().endswith("%"):
+        return False
+    try:
+        parse_size(value)
+    except PydanticCustomError:
+        return False
+    return True
+
+
+def _check_order(root: Node, where: Path, name: str, levels: Levels, directions: Directions) -> Iterator[Problem]:
     written = sorted((level, value) for level, value in levels.items() if value is not None)
     for (low, low_value), (high, high_value) in pairwise(written):
-        if not _ordered(name, low_value, high_value):
-            worse = "above" if metric_type(name).direction is Direction.HIGH_IS_BAD else "below"
+        direction = direction_of(name, directions)
+        if not is_ordered(direction, low_value, high_value):
+            worse = "above" if direction is Direction.HIGH_IS_BAD else "below"
             better = "below" if worse == "above" else "above"
             yield problem(
                 root, (*where, high.label),
                 f"{high.label} {render(name, high_value)} is {better} {low.label} {render(name, low_value)}",
                 f"{high.label} at or {worse} {low.label}",
             )  # fmt: skip
-
-
-def _ordered(name: str, lower_level: float, higher_level: float) -> bool:
-    if metric_type(name).direction is Direction.HIGH_IS_BAD:
-        return lower_level <= higher_level
-    return lower_level >= higher_level
-
-
-def merge_thresholds(below: Thresholds, own: Mapping[str, Levels]) -> dict[str, dict[Level, float]]:
-    """``own`` over ``below``, per metric type and per level.
-
-    A level that is None in ``own`` is taken away. A level of ``below`` that contradicts the levels of ``own`` (an
-    inherited emergency of 95 % beside an own critical of 97 %) is dropped: who sets a level means it, and an inherited
-    number must not overrule it.
-    """
-    merged: dict[str, dict[Level, float]] = {}
-    for name in (*below, *(n for n in own if n not in below)):
-        mine = own.get(name, {})
-        result = {level: value for level, value in mine.items() if value is not None}
-        for level, value in below.get(name, {}).items():
-            if level not in mine and all(_fits(name, level, value, *pair) for pair in mine.items()):
-                result[level] = value
-        if result:
-            merged[name] = dict(sorted(result.items()))
-    return merged
-
-
-def _fits(name: str, level: Level, value: float, own_level: Level, own_value: float | None) -> bool:
-    if own_value is None:
-        return True
-    return _ordered(name, own_value, value) if own_level < level else _ordered(name, value, own_value)

@@ -11,6 +11,7 @@ from bmad_processor.model import Signal
 
 from . import wire
 from .metrics import MetricDecoder
+from .model_calls import TokenSenders
 from .resource import Senders
 from .result import Decoded
 from .spans import SpanDecoder
@@ -21,8 +22,9 @@ class Decoder:
 
     def __init__(self, *, interval_ns: int) -> None:
         senders = Senders()
-        self._spans = SpanDecoder(interval_ns=interval_ns, senders=senders)
-        self._metrics = MetricDecoder(senders=senders)
+        token_senders = TokenSenders()
+        self._spans = SpanDecoder(interval_ns=interval_ns, senders=senders, token_senders=token_senders)
+        self._metrics = MetricDecoder(senders=senders, token_senders=token_senders)
 
     def decode(self, signal: Signal, body: bytes) -> Decoded:
         """Raises Malformed when the bytes are not a request of that signal. An empty body is an empty request."""

@@ -14,6 +14,8 @@ from typing import Final
 from bmad_otel import semconv
 from bmad_processor import metric_types
 
+from .model_calls import MODEL_ATTRIBUTES
+
 
 class Scope(StrEnum):
     """Whose value it is."""
@@ -48,9 +50,12 @@ RULES: Final = (
     Rule(semconv.PROCESS_CPU_TIME.name, metric_types.CPU_USAGE, Scope.PROCESS,
          where={semconv.CPU_MODE: _BUSY, "state": _BUSY, "type": _BUSY}),
     Rule(semconv.PROCESS_MEMORY_UTILIZATION.name, metric_types.MEMORY_USAGE, Scope.PROCESS),
+    Rule(semconv.PROCESS_MEMORY_USAGE.name, metric_types.MEMORY_BYTES, Scope.PROCESS),
     Rule(semconv.SYSTEM_CPU_UTILIZATION.name, metric_types.CPU_USAGE, Scope.HOST,
          where={semconv.CPU_MODE: _IDLE, "state": _IDLE}, is_complement=True, is_averaged=True),
     Rule(semconv.SYSTEM_MEMORY_UTILIZATION.name, metric_types.MEMORY_USAGE, Scope.HOST,
+         where={semconv.MEMORY_STATE: _USED, "state": _USED}),
+    Rule(semconv.SYSTEM_MEMORY_USAGE.name, metric_types.MEMORY_BYTES, Scope.HOST,
          where={semconv.MEMORY_STATE: _USED, "state": _USED}),
     Rule(semconv.SYSTEM_DISK_IO.name, metric_types.DISK_IO, Scope.HOST),
     Rule(semconv.SYSTEM_NETWORK_IO.name, metric_types.NETWORK_IO, Scope.HOST),
@@ -58,17 +63,18 @@ RULES: Final = (
 
 BY_METRIC: Final[Mapping[bytes, Rule]] = {rule.metric.encode(): rule for rule in RULES}
 
+PREFIX_BY_METRIC: Final[Mapping[bytes, str]] = {
+    semconv.CUSTOM.name.encode(): metric_types.CUSTOM_PREFIX,
+    semconv.REPORTED.name.encode(): metric_types.REPORTED_PREFIX,
+}
+"""Metrics whose points name their own metric type."""
+
 WANTED: Final = frozenset(
-    {
-        semconv.GEN_AI_AGENT_NAME,
-        semconv.GEN_AI_OPERATION_NAME,
-        semconv.GEN_AI_TOOL_NAME,
-        semconv.ERROR_TYPE,
-        semconv.TASK_OUTCOME,
-    }
+    {semconv.GEN_AI_AGENT_NAME, semconv.GEN_AI_OPERATION_NAME, semconv.ERROR_TYPE, semconv.TASK_OUTCOME}
+    | {semconv.METRIC_NAME, semconv.METRIC_UNIT, semconv.GEN_AI_TOKEN_TYPE, semconv.GEN_AI_TOOL_NAME, *MODEL_ATTRIBUTES}
     | {attribute for rule in RULES for attribute in rule.where}
 )
-"""Attribute keys the rules and the duration histograms look at."""
+"""Attribute keys the rules, the duration histograms and the token histogram look at."""
 
 
 def takes(rule: Rule, found: Mapping[str, str]) -> bool:

@@ -10,7 +10,7 @@ OpenLLMetry (Traceloop)               ``traceloop.span.kind`` is ``agent``      
 ====================================  ====================================================  ==========================
 
 A task span that names no agent belongs to the agent called like its service. Tool calls and model calls inside a task
-are not tasks: their time is already in the task's.
+are not tasks: their time is already in the task's. Of model calls the tokens count (`model_calls`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from bmad_otel import semconv
 from bmad_otel.semconv import Operation, Outcome
 from bmad_processor.agent_names import canonical, clean
 
+from .model_calls import MODEL_ATTRIBUTES
+
 _OPENINFERENCE_KIND: Final = "openinference.span.kind"
 _OPENINFERENCE_AGENT: Final = "agent.name"
 _TRACELOOP_KIND: Final = "traceloop.span.kind"
@@ -30,6 +32,7 @@ _TRACELOOP_ENTITY: Final = "traceloop.entity.name"
 WANTED: Final = (
     semconv.GEN_AI_OPERATION_NAME, semconv.GEN_AI_AGENT_NAME, semconv.TASK_NAME, semconv.ERROR_TYPE,
     semconv.TASK_OUTCOME, _OPENINFERENCE_KIND, _OPENINFERENCE_AGENT, _TRACELOOP_KIND, _TRACELOOP_ENTITY,
+    *MODEL_ATTRIBUTES,
 )  # fmt: skip
 
 _TASK_OPERATIONS: Final = frozenset({Operation.INVOKE_AGENT, Operation.PLAN})

@@ -7,26 +7,30 @@ What makes it fast, each measured by ``benchmarks/receive.py``:
   ``struct`` call at a computed place; a span laid out otherwise takes `_careful`, which is slower and says the same;
 * everything behind the end time (attributes, status, flags) is one slice, the tail: spans of one kind share it or
   differ in values that say nothing (`tails`), so its meaning is one or two dict lookups;
-* durations are collected in lists and become a histogram per agent, not per span.
+* durations are collected in lists and become a histogram per agent, not per span;
+* model calls, whose tokens are read one by one, take the way of a span whose meaning is not known yet: no other span
+  pays for them.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
 from bmad_processor import sketch
 from bmad_processor.errors import Malformed
-from bmad_processor.model import Exemplar, PartitionKey, Source, TaskSample
+from bmad_processor.model import Exemplar, PartitionKey, Sample, Source, TaskSample
 
 from . import wire
 from .attributes import CACHE_SIZE, Attributes
+from .model_calls import CallCounts, ModelCall, TokenSenders, agent_key, understand_call
 from .resource import Sender, Senders
 from .result import Decoded
 from .span_meaning import WANTED, TaskMeaning, understand
-from .tails import Tails
+from .tails import Meaning, Tails
 
 _TIMES: Final = struct.Struct("<BQBQ").unpack_from  # tag and value of start_time_unix_nano, then of end_time_unix_nano
 _HEAD: Final = struct.Struct("<H16xH8xBB").unpack_from  # tags and lengths of trace id, span id and what follows
@@ -76,13 +80,16 @@ def trace_id_of(span: bytes) -> bytes:
 class SpanDecoder:
     """Decodes trace requests; keeps what it learned about attribute bytes, within bounds. Not thread-safe."""
 
-    def __init__(self, *, interval_ns: int, senders: Senders) -> None:
+    def __init__(self, *, interval_ns: int, senders: Senders, token_senders: TokenSenders) -> None:
         self._interval_ns = interval_ns
         self._senders = senders
+        self._token_senders = token_senders
         self._attributes = Attributes(WANTED)
         self._tails = Tails(self._attributes.wanted, self._understand)
         self._unique: dict[tuple[str, str, str], TaskMeaning] = {}
         self._keys: dict[tuple[str, str], PartitionKey] = {}
+        self._calls = CallCounts()
+        self._n_calls = 0
 
     def decode(self, body: bytes) -> Decoded:
         """Raises Malformed when the bytes are not a trace request."""
@@ -92,21 +99,24 @@ class SpanDecoder:
             raise Malformed("body is not a valid ExportTraceServiceRequest") from error
         # two searches over the whole body instead of two comparisons per span
         has_zeros = _ZERO_TRACE_ID in body or _ZERO_SPAN_FIELD in body
-        samples: list[TaskSample] = []
+        samples: list[Sample] = []
         items = used = 0
         bad: list[tuple[Any, int]] = []
         for resource_spans in request.resource_spans:
             sender = self._senders.of(resource_spans.resource)
             collected: _Collection = {}
             groups: dict[Any, _Collected | None] = {}
+            calls = self._calls = CallCounts()
+            self._n_calls = 0
             for scope in resource_spans.scope_spans:
                 items += len(scope.spans)
                 if has_zeros:
                     self._careful_scope(scope, collected, bad)
                 else:
                     self._scope(scope, groups, collected, bad)
-            used += sum(len(c.durations) for c in collected.values())
+            used += sum(len(c.durations) for c in collected.values()) + self._n_calls
             samples += self._samples(sender, collected)
+            samples += self._token_senders.from_spans(sender, calls.samples(sender))
         forward = body
         if bad:
             for scope, index in reversed(bad):
@@ -179,13 +189,19 @@ class SpanDecoder:
         if meaning is None:
             groups[tail] = None
             return None
+        if isinstance(meaning, ModelCall):
+            self._count_call(meaning, end_ns, wire.Span.FromString(tail).attributes)
+            return None
         group = groups.get(meaning)
         if group is None or not group.start_ns <= end_ns < group.end_ns:
             group = groups[meaning] = self._collect(meaning, end_ns, collected)
         groups[tail] = group
         return group
 
-    def _understand(self, tail: bytes) -> TaskMeaning | None:
+    def _count_call(self, call: ModelCall, end_ns: int, attributes: Iterable[bytes]) -> None:
+        self._n_calls += self._calls.add(call, end_ns, attributes)
+
+    def _understand(self, tail: bytes) -> Meaning | None:
         """Meaning of everything behind the end time; these bytes are a span message without its first fields."""
         try:
             span = wire.Span.FromString(tail)
@@ -193,11 +209,12 @@ class SpanDecoder:
             raise Malformed("a span is not a valid protobuf message") from error
         return self._meaning_of(span)
 
-    def _meaning_of(self, span: Any) -> TaskMeaning | None:
+    def _meaning_of(self, span: Any) -> Meaning | None:
         has_error_status = span.status.code == wire.STATUS_ERROR
-        meaning = understand(self._attributes.read(span.attributes), has_error_status=has_error_status)
+        found = self._attributes.read(span.attributes)
+        meaning = understand(found, has_error_status=has_error_status)
         if meaning is None:
-            return None
+            return understand_call(found)
         if len(self._unique) >= CACHE_SIZE:
             self._unique.clear()
         return self._unique.setdefault((meaning.agent, meaning.task, meaning.error), meaning)
@@ -241,17 +258,17 @@ class SpanDecoder:
 
     def _exemplar(self, part: _Collected) -> Exemplar:
         meaning = self._meaning_of(wire.Span.FromString(part.slowest))
-        if meaning is None:
+        if not isinstance(meaning, TaskMeaning):
             raise RuntimeError("a collected span is a task")
         return Exemplar(trace_id_of(part.slowest).hex(), part.longest_ns, meaning.task, meaning.error)
 
     def _key(self, sender: Sender, agent: str) -> PartitionKey:
-        name = agent or sender.service or "unknown"
-        key = self._keys.get((sender.namespace, name))
+        who = (sender.namespace, agent or sender.service)
+        key = self._keys.get(who)
         if key is None:
             if len(self._keys) >= CACHE_SIZE:
                 self._keys.clear()
-            key = self._keys[sender.namespace, name] = PartitionKey("agent", sender.namespace, name)
+            key = self._keys[who] = agent_key(sender, agent)
         return key
 
     def _careful_scope(self, scope: Any, collected: _Collection, bad: list[tuple[Any, int]]) -> None:
@@ -268,7 +285,9 @@ class SpanDecoder:
             bad.append((scope, index))
             return
         meaning = self._meaning_of(span)
-        if meaning is not None:
+        if isinstance(meaning, ModelCall):
+            self._count_call(meaning, span.end_time_unix_nano, span.attributes)
+        elif meaning is not None:
             end = span.end_time_unix_nano
             found = self._collect(meaning, end, collected)
             duration = max(0, end - span.start_time_unix_nano)

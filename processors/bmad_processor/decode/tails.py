@@ -13,7 +13,10 @@ from collections.abc import Callable
 from typing import Final
 
 from .attributes import CACHE_SIZE
+from .model_calls import ModelCall
 from .span_meaning import TaskMeaning
+
+Meaning = TaskMeaning | ModelCall
 
 _Ranges = tuple[tuple[int, int], ...]
 
@@ -26,7 +29,7 @@ _MAX_LENGTH: Final = 1024
 """A longer tail holds a prompt, an event or a stack trace; nothing is learned from it."""
 
 
-SingleCut = tuple[int, dict[bytes, tuple[bytes, TaskMeaning | None]]]
+SingleCut = tuple[int, dict[bytes, tuple[bytes, Meaning | None]]]
 """Where the varying value begins; by what stands before it: what stands behind it, and the meaning."""
 
 
@@ -43,7 +46,7 @@ class _Shape:
         """Those of them that were seen to vary."""
         self.keep: list[slice] = []
         """The tail without the cuts; empty when nothing varies."""
-        self.meanings: dict[bytes, TaskMeaning | None] = {}
+        self.meanings: dict[bytes, Meaning | None] = {}
 
     def key(self, tail: bytes) -> bytes:
         return b"".join([tail[part] for part in self.keep]) if self.keep else tail
@@ -61,7 +64,7 @@ class _Shape:
 class Tails:
     """Tail bytes to meaning. ``understand`` parses; it is asked once per meaning and may raise."""
 
-    def __init__(self, wanted: frozenset[bytes], understand: Callable[[bytes], TaskMeaning | None]) -> None:
+    def __init__(self, wanted: frozenset[bytes], understand: Callable[[bytes], Meaning | None]) -> None:
         self._wanted = wanted
         self._understand = understand
         self._shapes: dict[int, list[_Shape]] = {}
@@ -70,12 +73,12 @@ class Tails:
 
         The common case, laid open so that the span loop does it without a call and without hashing the whole tail.
         """
-        self._walked: dict[bytes, TaskMeaning | None] = {}
+        self._walked: dict[bytes, Meaning | None] = {}
         self._remembered = 0
         """Meanings in all shapes, at least."""
 
-    def of(self, tail: bytes) -> TaskMeaning | None:
-        """The meaning of a tail, None when it is of no task."""
+    def of(self, tail: bytes) -> Meaning | None:
+        """The meaning of a tail, None when it is of neither a task nor a model call."""
         for shape in self._shapes.get(len(tail), ()):
             try:
                 meaning = shape.meanings[shape.key(tail)]
@@ -85,7 +88,7 @@ class Tails:
             return meaning
         return self._learn(tail)
 
-    def _learn(self, tail: bytes) -> TaskMeaning | None:
+    def _learn(self, tail: bytes) -> Meaning | None:
         telling, values = walk(tail, self._wanted)
         try:
             meaning = self._walked[telling]
@@ -113,7 +116,7 @@ class Tails:
         self.single_cuts.clear()
         self._remembered = 0
 
-    def _lay_open(self, tail: bytes, shape: _Shape, meaning: TaskMeaning | None) -> None:
+    def _lay_open(self, tail: bytes, shape: _Shape, meaning: Meaning | None) -> None:
         length = len(tail)
         if len(self._shapes[length]) != 1 or len(shape.cuts) != 1:
             self.single_cuts.pop(length, None)

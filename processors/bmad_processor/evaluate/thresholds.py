@@ -19,11 +19,16 @@ def judge(
     thresholds: Mapping[Level, float],
     *,
     clear_margin_ratio: float,
+    direction: Direction | None = None,
     baseline: float | None = None,
     score: float | None = None,
 ) -> Verdict:
-    """The highest breached level, and the highest one that is not cleared yet (threshold less the margin)."""
-    sign = -1.0 if metric_type(measured.metric_type).direction is Direction.LOW_IS_BAD else 1.0
+    """The highest breached level, and the highest one that is not cleared yet (threshold less the margin).
+
+    ``direction`` is by default that of the metric type.
+    """
+    direction = direction or metric_type(measured.metric_type).direction
+    sign = -1.0 if direction is Direction.LOW_IS_BAD else 1.0
     value = sign * measured.value
     level = held = None
     for candidate, threshold in thresholds.items():

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from bmad_processor.model import PartitionKey
+from bmad_processor.pricing import Prices
 from bmad_processor.state import Partition
 from bmad_processor.store import Snapshot
-from bmad_processor.summary import agent_summary, display, metric_row, system_summary
+from bmad_processor.summary import display, metric_row, system_summary
+
+from .agent import describe
 
 RECENT_ALERTS: Final = 100
 """As many as the BMAD monitor exported."""
@@ -21,7 +24,9 @@ much again. With more series each gives its newest points, and ``is_truncated`` 
 Aged = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
 
-def export_document(store: Snapshot, *, since_ns: int | None, now_ns: int, aged: Aged) -> dict[str, Any]:
+def export_document(
+    store: Snapshot, prices: Prices, *, since_ns: int | None, now_ns: int, aged: Aged
+) -> dict[str, Any]:
     """The document of one snapshot.
 
     ``since_ns`` is how far back the history goes, None for all that is kept. ``aged`` gives firing alerts their present
@@ -37,8 +42,8 @@ def export_document(store: Snapshot, *, since_ns: int | None, now_ns: int, aged:
     begin_ns = 0 if since_ns is None else now_ns - since_ns
     history = _History(store, series, limit, begin_ns)
     summaries = {
-        labels[p.key]: agent_summary(
-            p, settings, aged(store.alerts(partition_key=str(p.key), limit=RECENT_ALERTS)), now_ns
+        labels[p.key]: describe(
+            p, settings, aged(store.alerts(partition_key=str(p.key), limit=RECENT_ALERTS)), prices, now_ns
         )
         for p in agents
     }
@@ -49,7 +54,7 @@ def export_document(store: Snapshot, *, since_ns: int | None, now_ns: int, aged:
             partitions, settings, kept, store.counters(), now_ns, since_ns=store.started_ns()
         ),
         "agent_summaries": summaries,
-        "recent_alerts": aged(kept[:RECENT_ALERTS]),
+        "recent_alerts": sorted(aged(kept[:RECENT_ALERTS]), key=lambda alert: alert["started_ns"]),
         "hints": store.hints(),
         "history": {labels[p.key]: history.of(p, _units(summaries[labels[p.key]])) for p in agents},
         "host_history": {p.key.name: history.of(p, {}) for p in partitions if p.key.kind == "host"},

@@ -20,9 +20,12 @@ from bmad_processor.emit import ConsoleWriter, GaugeRow, encode_events, encode_g
 from bmad_processor.emit.request import Exporter, ExportRequest
 from bmad_processor.errors import StoreError
 from bmad_processor.model import AlertEvent, ScalingHint, Signal
+from bmad_processor.pricing import Prices
 from bmad_processor.settings import EngineSettings
 from bmad_processor.state import EngineState, Partition
 from bmad_processor.store import Store
+
+from .cost_gauges import TokenRow, priced, token_rows
 
 _LOG: Final = logging.getLogger("bmad_otel.collector")
 
@@ -77,6 +80,7 @@ class Announcer:
         self._retry_at_s = 0.0
         self._gauges_until_ns = 0
         self._n_dropped_gauges = 0
+        self._prices = Prices()
 
     def announce(self, events: Sequence[AlertEvent], hints: Sequence[ScalingHint]) -> None:
         """Console first, since it cannot fail; then the exporters."""
@@ -117,17 +121,21 @@ class Announcer:
             events, self._undelivered = self._undelivered, []
         self._send(events, ())
 
-    def gauges(self, state: EngineState, settings: EngineSettings) -> list[GaugeRow]:
+    def gauges(self, state: EngineState, settings: EngineSettings) -> list[GaugeRow | TokenRow]:
         """Rows of every agent and host, once per closed pane. Called with the engine's lock held."""
         until_ns = window.closed_until(state, settings)
         if not self._gauges_to or until_ns <= self._gauges_until_ns or not state.partitions:
             return []
         self._gauges_until_ns = until_ns
-        return [row for partition in state.partitions.values() for row in gauge_rows(partition, settings)]
+        rows: list[GaugeRow | TokenRow] = []
+        for partition in state.partitions.values():
+            rows += gauge_rows(partition, settings)
+            rows += token_rows(partition)
+        return rows
 
-    def send_gauges(self, rows: Iterable[GaugeRow]) -> None:
+    def send_gauges(self, rows: Iterable[GaugeRow | TokenRow]) -> None:
         """As OTLP metrics, at the time of the pane end they describe. No room: left out, the next ones come soon."""
-        left = iter(rows)
+        left = priced(rows, self._prices)
         while part := list(islice(left, _ROWS_PER_REQUEST)):
             request = ExportRequest(Signal.METRICS, encode_gauges(part, self._gauges_until_ns), len(part))
             for exporter in self._gauges_to:

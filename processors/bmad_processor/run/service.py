@@ -12,7 +12,7 @@ import os
 import signal as signals
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +26,7 @@ from bmad_processor.emit import ConsoleWriter, build_exporter
 from bmad_processor.emit.config import ConsoleConfig
 from bmad_processor.emit.request import Exporter
 from bmad_processor.fields import split_endpoint
+from bmad_processor.log_level import set_up_logging
 from bmad_processor.model import Signal
 from bmad_processor.read_model import ReadModel
 from bmad_processor.receive import AsgiServer, GrpcReceiver, HttpReceiver, OtlpReceiverConfig
@@ -36,6 +37,7 @@ from bmad_processor.store.config import SqliteConfig
 from .announce import Announcer
 from .host import EngineHost
 from .pipeline import Intake, Pipeline, build_routes
+from .profiles import ProfileKeeper
 
 _LOG: Final = logging.getLogger("bmad_otel.collector")
 
@@ -46,11 +48,24 @@ _RECEIVER_SHARE_S: Final = 2.0
 """Requests in hand are answered within this; the rest of the deadline belongs to commit and exporters."""
 
 
+class PutProfile(Protocol):
+    """Changes an agent's profile; see `profiles.ProfileKeeper.put`."""
+
+    def __call__(
+        self, name: str, body: Mapping[str, Any], *, persist: bool, replace: bool = False
+    ) -> dict[str, Any]: ...
+
+
 class ApiFactory(Protocol):
     """Builds the API's ASGI application; the layer above provides it."""
 
     def __call__(
-        self, read_model: ReadModel, status: Callable[[], dict[str, Any]], *, allowed_hosts: Sequence[str] = ()
+        self,
+        read_model: ReadModel,
+        status: Callable[[], dict[str, Any]],
+        *,
+        allowed_hosts: Sequence[str] = (),
+        put_profile: PutProfile | None = None,
     ) -> Any: ...
 
 
@@ -82,6 +97,7 @@ class Collector:
         self._intake: Intake | None = None
         self._host: EngineHost | None = None
         self._announcer: Announcer | None = None
+        self._profiles: ProfileKeeper | None = None
         self.endpoints: dict[str, str] = {}
         """Component to the address it really listens on, such as ``otlp/grpc`` and ``api``."""
 
@@ -129,6 +145,15 @@ class Collector:
             )
             self._stack.callback(self._host.stop)
             self._host.start()
+            self._profiles = ProfileKeeper(
+                config.profile_paths,
+                os.environ,
+                self._host.set_profiles,
+                interval_s=settings.interval_ns / SECOND,
+                clock=self._clock,
+            )
+            self._stack.callback(self._profiles.stop)
+            self._profiles.start(config.profiles)
         interval_ns = settings.interval_ns if settings is not None else 5 * SECOND
         self._intake = Intake(self._host, interval_ns=interval_ns)
         self._start_api(store)
@@ -179,7 +204,12 @@ class Collector:
         for name, extension in self._config.extensions.items():
             if isinstance(extension, ApiConfig) and self._build_api is not None and store is not None:
                 host, _ = split_endpoint(extension.endpoint)
-                app = self._build_api(ReadModel(StoreReader(self._store_path())), self.status, allowed_hosts=[host])
+                app = self._build_api(
+                    ReadModel(StoreReader(self._store_path())),
+                    self.status,
+                    allowed_hosts=[host],
+                    put_profile=None if self._profiles is None else self._profiles.put,
+                )
                 server = AsgiServer(app, extension.endpoint, name="api")
                 server.start()
                 self._stop_later(server.stop, _RECEIVER_SHARE_S)
@@ -211,6 +241,11 @@ class Collector:
                 self.endpoints[f"{name}/{protocol}"] = receiver.endpoint
                 self._receivers[f"{name}/{protocol}"] = receiver
 
+    @property
+    def config(self) -> CollectorConfig:
+        """What it was built from."""
+        return self._config
+
     def status(self) -> dict[str, Any]:
         """What the collector says about itself: the body of ``/api/v1/status``."""
         return {
@@ -221,17 +256,21 @@ class Collector:
             "receivers": {name: receiver.counters() for name, receiver in self._receivers.items()},
             "intake": self._intake.counters() if self._intake is not None else {},
             "engine": self._host.counters() if self._host is not None else {},
+            "profiles": self._profiles.status() if self._profiles is not None else {},
             "announcer": self._announcer.counters() if self._announcer is not None else {},
             "exporters": {name: exporter.counters() for name, exporter in self._exporters.items()},
         }
 
 
-def run_collector(paths: Sequence[Path], *, build_api: ApiFactory) -> int:
+def run_collector(
+    paths: Sequence[Path], *, build_api: ApiFactory, on_ready: Callable[[Collector], None] | None = None
+) -> int:
     """Runs a collector until SIGINT or SIGTERM; a second signal ends it at once. Returns the exit code.
 
-    Raises ConfigError, StartError and StoreError for the command line to show.
+    ``on_ready`` is told once when everything listens. Raises ConfigError, StartError and StoreError for the
+    command line to show.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    set_up_logging()
     config = load_config(paths)
     for warning in config.warnings:
         _LOG.warning("%s", warning)
@@ -239,7 +278,9 @@ def run_collector(paths: Sequence[Path], *, build_api: ApiFactory) -> int:
     # handler runs in the middle of anything.
     asked_to_stop = {signals.SIGINT, signals.SIGTERM}
     signals.pthread_sigmask(signals.SIG_BLOCK, asked_to_stop)
-    with Collector(config, build_api=build_api, console=ConsoleWriter(ConsoleConfig(), sys.stdout)):
+    with Collector(config, build_api=build_api, console=ConsoleWriter(ConsoleConfig(), sys.stdout)) as collector:
+        if on_ready is not None:
+            on_ready(collector)
         signals.sigwait(asked_to_stop)
         _LOG.info("stopping")
         for number in asked_to_stop:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bmad_processor.metric_types import is_custom
 from bmad_processor.model import (
     Alert,
     AlertEvent,
@@ -28,7 +29,7 @@ from bmad_processor.summary import agent_label, display, metric_row
 
 def alert_to_dict(alert: Alert) -> dict[str, Any]:
     """JSON form of an alert. ``timestamp`` (start) and ``resolution_time`` are seconds since the epoch."""
-    row = metric_row(alert.metric_type)
+    row = metric_row(alert.metric_type, alert.unit)
     end_ns = alert.updated_ns if alert.resolved_ns is None else alert.resolved_ns
     return {
         "alert_id": alert.alert_id,
@@ -76,6 +77,7 @@ def alert_from_dict(data: Mapping[str, Any]) -> Alert:
             threshold=data["threshold_value"],
             message=data["message"],
             reason=_exact_reason(data),
+            unit=data["unit"] if is_custom(data["metric_type"]) else "",
         )
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(f"damaged alert: {error!r}") from error

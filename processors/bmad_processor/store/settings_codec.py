@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, Final
 
+from bmad_processor.metric_types import Direction
 from bmad_processor.model import Level
 from bmad_processor.settings import EngineSettings, Profile, Profiles, ScalingRules
+
+_RULES: Final = {f.name for f in fields(ScalingRules)}
 
 
 def dump_settings(settings: EngineSettings) -> str:
@@ -44,6 +47,9 @@ def _dump_profile(profile: Profile) -> dict[str, Any]:
         "scaling": asdict(profile.scaling),
         "monitoring_enabled": profile.monitoring_enabled,
         "auto_scaling_enabled": profile.auto_scaling_enabled,
+        "directions": {metric: direction.value for metric, direction in profile.directions.items()},
+        "group": profile.group,
+        "origins": dict(profile.origins),
     }
 
 
@@ -54,7 +60,11 @@ def _load_profile(data: dict[str, Any]) -> Profile:
             metric: {Level[label.upper()]: value for label, value in levels.items()}
             for metric, levels in data["thresholds"].items()
         },
-        scaling=ScalingRules(**data["scaling"]),
+        scaling=ScalingRules(**{name: value for name, value in data["scaling"].items() if name in _RULES}),
         monitoring_enabled=data["monitoring_enabled"],
         auto_scaling_enabled=data["auto_scaling_enabled"],
+        directions={metric: Direction(value) for metric, value in data.get("directions", {}).items()},
+        # not there in what an older release wrote
+        group=data.get("group", ""),
+        origins=data.get("origins", {}),
     )

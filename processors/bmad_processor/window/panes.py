@@ -9,31 +9,37 @@ Everything that is not used is counted in the engine state under one of these na
 ``streams_dropped`` the partition has `max_streams` streams already
 ``instances_folded`` the partition has `max_instances` instances; the sample counts for a common one
 ``tools_folded``    the agent has used `MAX_TOOLS` tools; further ones count for a common one
+``names_folded``    the partition has `max_names` custom and reported values; the reading counts for a common one
+``models_folded``   the partition has `max_models` models and workflows; the tokens count for a common one
 """
 
 from __future__ import annotations
 
-from typing import Final, assert_never
+from typing import assert_never
 
 from bmad_processor import sketch
+from bmad_processor.metric_types import is_custom, is_reported
 from bmad_processor.model import (
     Exemplar,
+    Increase,
     Reading,
     Sample,
     Source,
     TaskSample,
     TaskTotals,
+    TokenSample,
+    TokenTotals,
     ToolSample,
     ToolTotals,
     Total,
 )
 from bmad_processor.settings import SECOND, EngineSettings
-from bmad_processor.state import Cell, EngineState, Instance, Pane, Partition, Stream, Tasks
+from bmad_processor.state import Cell, EngineState, Instance, Pane, Partition, Tasks
 
+from .names import admit
+from .streams import OVERFLOW, stream_of
+from .tokens import add_token_totals, add_tokens
 from .tools import add_tools
-
-OVERFLOW: Final = "otel.overflow"
-"""Name under which folded instances and agents appear, after OpenTelemetry's `otel.metric.overflow`."""
 
 
 def closed_until(state: EngineState, settings: EngineSettings) -> int:
@@ -45,11 +51,14 @@ def closed_until(state: EngineState, settings: EngineSettings) -> int:
 def add(state: EngineState, partition: Partition, sample: Sample, settings: EngineSettings) -> int | None:
     """Adds one sample. Returns the end of the pane it went to, None when it was not used."""
     time_ns = _event_time(state, sample.time_ns, settings)
+    if isinstance(sample, TokenSample | TokenTotals | ToolSample | ToolTotals):
+        return _add_to_sums(state, partition, sample, time_ns, settings)
     if time_ns < closed_until(state, settings):
         # a late running total loses nothing: the next point of its stream covers it
         state.count("late")
         return None
     instance = _instance(state, partition, sample.instance, settings)
+    _note_metrics(partition.instances[instance], sample, time_ns)
     pane = _pane(partition, time_ns - time_ns % settings.interval_ns)
     match sample:
         case TaskSample():
@@ -57,18 +66,51 @@ def add(state: EngineState, partition: Partition, sample: Sample, settings: Engi
         case TaskTotals():
             _add_task_totals(state, partition, pane, instance, sample, time_ns, settings)
         case Reading():
-            cell = _cell(pane, sample.metric_type, instance, sample.stream)
+            name = sample.metric_type
+            if is_custom(name) or is_reported(name):
+                name = admit(state, partition, sample, time_ns, settings)
+            cell = _cell(pane, name, instance, sample.stream)
             cell.total += sample.value
             cell.weight += 1.0
             cell.n += 1
+        case Increase():
+            cell = _cell(pane, sample.metric_type, instance, sample.stream)
+            cell.total += sample.value
+            cell.weight += sample.covered_ns / 1e9
+            cell.n += 1
         case Total():
             _add_total(state, partition, pane, instance, sample, time_ns, settings)
-        case ToolSample() | ToolTotals():
-            add_tools(state, partition, instance, sample, time_ns, settings)
         case _:
             assert_never(sample)
     partition.last_seen_ns = max(partition.last_seen_ns, time_ns)
     return pane.start_ns + settings.interval_ns
+
+
+def _add_to_sums(
+    state: EngineState,
+    partition: Partition,
+    sample: TokenSample | TokenTotals | ToolSample | ToolTotals,
+    time_ns: int,
+    settings: EngineSettings,
+) -> int:
+    """Tokens and tool calls are totals of no pane, so none comes too late: a bill has no window."""
+    name = _instance(state, partition, sample.instance, settings)
+    instance = partition.instances[name]
+    if isinstance(sample, TokenSample):
+        add_tokens(state, partition, instance, sample, time_ns, settings)
+    elif isinstance(sample, ToolSample | ToolTotals):
+        add_tools(state, partition, name, sample, time_ns, settings)
+    else:
+        add_token_totals(state, partition, name, sample, time_ns, settings)
+    _note_metrics(instance, sample, time_ns)
+    partition.last_seen_ns = max(partition.last_seen_ns, time_ns)
+    return closed_until(state, settings) + settings.interval_ns
+
+
+def _note_metrics(instance: Instance, sample: Sample, time_ns: int) -> None:
+    is_span = isinstance(sample, TaskSample | TokenSample) and sample.source is Source.SPAN
+    if not is_span and not instance.metrics_since_ns:
+        instance.metrics_since_ns = time_ns
 
 
 def drop_before(partition: Partition, begin_ns: int) -> None:
@@ -210,24 +252,11 @@ def _is_beginning_known(
     return start_ns > 0 and start_ns >= min(known.first_seen_ns, state.now_ns - settings.window_ns)
 
 
-def _stream(
-    state: EngineState, partition: Partition, key: tuple[str, str, str], settings: EngineSettings
-) -> Stream | None:
-    """The stream, a new one with ``time_ns`` 0 when it was not known, None when there is no room."""
-    stream = partition.streams.get(key)
-    if stream is None:
-        if len(partition.streams) >= settings.max_streams:
-            state.count("streams_dropped")
-            return None
-        stream = partition.streams[key] = Stream(0, 0)
-    return stream
-
-
 def _add_total(
     state: EngineState, partition: Partition, pane: Pane, instance: str, sample: Total, time_ns: int,
     settings: EngineSettings,
 ) -> None:  # fmt: skip
-    stream = _stream(state, partition, (sample.metric_type, instance, sample.stream), settings)
+    stream = stream_of(state, partition, (sample.metric_type, instance, sample.stream), settings)
     if stream is None:
         return
     if stream.time_ns and time_ns <= stream.time_ns:
@@ -252,7 +281,7 @@ def _add_task_totals(
     settings: EngineSettings,
 ) -> None:  # fmt: skip
     kind = "errors" if sample.is_error else "tasks"
-    stream = _stream(state, partition, (kind, instance, sample.stream), settings)
+    stream = stream_of(state, partition, (kind, instance, sample.stream), settings)
     if stream is None:
         return
     if stream.time_ns and time_ns <= stream.time_ns:

@@ -37,6 +37,8 @@ def _move(partition: Partition, by_ns: int) -> None:
         instance.last_seen_ns -= by_ns
         if instance.counted_until_ns:
             instance.counted_until_ns -= by_ns
+        if instance.metrics_since_ns:
+            instance.metrics_since_ns -= by_ns
     for stream in partition.streams.values():
         stream.time_ns -= by_ns
     for condition in partition.conditions.values():
@@ -44,6 +46,10 @@ def _move(partition: Partition, by_ns: int) -> None:
         condition.last_data_ns -= by_ns
     for latest in partition.latest.values():
         latest.time_ns -= by_ns
+    for named in partition.names.values():
+        named.last_seen_ns -= by_ns
+    if partition.tokens_since_ns:
+        partition.tokens_since_ns -= by_ns
     scaling = partition.scaling
     scaling.advice = [(time_ns - by_ns, desired) for time_ns, desired in scaling.advice]
     scaling.time_ns -= by_ns

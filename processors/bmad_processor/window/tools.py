@@ -10,13 +10,12 @@ from typing import Final
 
 from bmad_processor.model import ANY_TOOL, ToolSample, ToolTotals
 from bmad_processor.settings import SECOND, EngineSettings
-from bmad_processor.state import EngineState, Instance, Partition, Stream, ToolUse
+from bmad_processor.state import EngineState, Instance, Partition, ToolUse
+
+from .streams import OVERFLOW, stream_of
 
 MAX_TOOLS: Final = 100
 """Tools told apart within one agent; programs that put arguments into a tool's name would grow without end."""
-
-_OVERFLOW: Final = "otel.overflow"
-"""As folded agents and instances are called."""
 
 
 def add_tools(
@@ -31,21 +30,21 @@ def add_tools(
     if isinstance(sample, ToolSample):
         _count(state, partition, sample, sample.count, sample.sum_ns)
         return
-    key = ("tools", instance, sample.stream)
-    stream = partition.streams.get(key)
+    # of a common instance the streams stay apart, for a difference between two of them would be calls nobody made
+    stream_name = sample.stream if instance == sample.instance else f"{sample.instance}/{sample.stream}"
+    stream = stream_of(state, partition, ("tools", instance, stream_name), settings)
     if stream is None:
-        if len(partition.streams) >= settings.max_streams:
-            state.count("streams_dropped")
-            return
-        is_usable = _is_beginning_known(state, partition.instances[instance], sample.start_ns, time_ns, settings)
-        stream = partition.streams[key] = Stream(sample.start_ns, 0)
-    elif time_ns <= stream.time_ns:
+        return
+    is_new = not stream.time_ns
+    if not is_new and time_ns <= stream.time_ns:
         state.count("repeated")
         return
-    else:
-        is_usable = True
+    is_usable = not is_new or _is_beginning_known(
+        state, partition.instances[instance], sample.start_ns, time_ns, settings
+    )
     count, sum_ns = sample.count, sample.sum_ns
-    if sample.start_ns == stream.start_ns and sample.count >= stream.count:  # else the sender began anew
+    is_reset = sample.start_ns != stream.start_ns or sample.count < stream.count
+    if not is_new and not is_reset:
         count, sum_ns = sample.count - stream.count, max(0, sample.sum_ns - stream.sum_ns)
     stream.start_ns, stream.time_ns, stream.count, stream.sum_ns = sample.start_ns, time_ns, sample.count, sample.sum_ns
     if is_usable and count > 0:
@@ -56,7 +55,7 @@ def _is_beginning_known(
     state: EngineState, instance: Instance, start_ns: int, time_ns: int, settings: EngineSettings
 ) -> bool:
     """Whether a stream seen for the first time was zero within our sight, so that its value is a difference."""
-    if 0 < instance.counted_until_ns <= time_ns - SECOND:  # it reported before, without this stream
+    if 0 < instance.metrics_since_ns <= time_ns - SECOND:  # it reported before, without this stream
         return True
     return start_ns > 0 and start_ns >= min(instance.first_seen_ns, state.now_ns - settings.window_ns)
 
@@ -65,7 +64,7 @@ def _count(state: EngineState, partition: Partition, sample: ToolSample | ToolTo
     name = sample.tool
     if name not in partition.tools and len(partition.tools) >= MAX_TOOLS and name != ANY_TOOL:
         state.count("tools_folded", count)
-        name = _OVERFLOW
+        name = OVERFLOW
     use = partition.tools.setdefault(name, ToolUse())
     use.calls += count
     use.errors += count if sample.is_error else 0

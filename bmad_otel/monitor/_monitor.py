@@ -267,7 +267,9 @@ class PerformanceMonitor:
         return _analysis.scaling_needs(self._host.ask, agent_name, horizon)
 
     def export_performance_data(self, format: str = "json") -> str:  # noqa: A002 - the name of the drop-in API
-        """Everything in one document: ``timestamp``, ``system_summary``, ``agent_summaries``, ``recent_alerts``.
+        """Everything in one document: ``timestamp``, ``system_summary``, ``agent_summaries``, ``recent_alerts``,
+        ``history`` and more (docs/export-and-check.md), as ``json``, ``csv``, ``prometheus``, ``openmetrics`` or
+        ``otlp-json``.
 
         Raises ValueError for an unknown format.
         """

@@ -13,7 +13,7 @@ _DURATIONS_NS: Final = {
     "ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000,
     "m": 60_000_000_000, "h": 3_600_000_000_000, "d": 86_400_000_000_000,
 }  # fmt: skip
-_DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
+_DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)", re.ASCII)
 
 _SIZES: Final = {
     "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9,

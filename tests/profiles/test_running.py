@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -216,3 +217,15 @@ def test_without_a_directory_nothing_can_be_kept(tmp_path: Path) -> None:
     assert '"max_instances": 4' in (tmp_path / "everyone.yaml").read_text().replace(
         "max_instances:", '"max_instances":'
     )
+
+
+def test_a_store_that_is_locked_gets_the_profiles_later(tmp_path: Path) -> None:
+    with embedded(config_of(tmp_path)) as collector:
+        endpoint = collector.endpoints["api"]
+        with sqlite3.connect(tmp_path / "state.db", isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            status, row = put(endpoint, "profiles/ProductOwner", {"scaling": {"max_instances": 8}})
+            assert (status, row["scaling"]["max_instances"]) == (200, 8)
+            other.execute("ROLLBACK")
+        other.close()
+        eventually(lambda: Api(endpoint).get("/api/v1/profiles/ProductOwner")["scaling"]["max_instances"] == 8)

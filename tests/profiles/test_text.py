@@ -120,6 +120,13 @@ def test_blocks_that_are_empty_or_missing(text: str, tmp_path: Path) -> None:
     assert profiles.by_agent["ProductOwner"].thresholds["cpu_usage"][Level.WARNING] == 0.55
 
 
+@pytest.mark.parametrize("nothing", ["", " null", " ~"])
+def test_the_comment_of_an_empty_block_stays(nothing: str) -> None:
+    text = f"agent: a\nthresholds:{nothing}  # when it is in trouble\n# the end\n"
+    edited = edit_text(text, "p.yaml", patch(**levels("cpu_usage", warning=55)))
+    assert edited == "agent: a\nthresholds:  # when it is in trouble\n  cpu_usage: {warning: 55%}\n# the end\n"
+
+
 def test_an_alias_is_not_changed_behind_its_other_uses() -> None:
     text = "agent: a\nthresholds:\n  cpu_usage: &both {warning: 50%}\n  memory_usage: *both\n"
     with pytest.raises(ConfigError, match="alias"):
@@ -177,6 +184,9 @@ def files(draw: st.DrawFn) -> str:
         if block == "monitoring_enabled":
             text += f"monitoring_enabled: {draw(st.sampled_from(['true', 'false']))}{tail()}\n"
         elif block == "scaling":
+            if draw(st.integers(0, 4)) == 0:
+                text += f"scaling:{tail()}\n"
+                continue
             text += f"scaling:{tail()}\n{comment(2)}  max_instances: 5{tail()}\n"
             if draw(st.booleans()):
                 text += f"  cpu_threshold: {draw(st.sampled_from(['70%', '0.7', 'null']))}{tail()}\n" + comment(2)
@@ -272,3 +282,12 @@ def test_a_change_and_its_way_back_leave_a_shipped_file_as_it_was(path: Path) ->
     assert "custom:lag: {warning: 3}" in there
     back = edit_text(there, "p.yaml", patch(**levels("custom:lag", warning="inherit")))
     assert back.replace("\n\n", "\n").strip() == text.replace("\n\n", "\n").strip()
+
+
+def test_memory_in_bytes_is_changed_where_it_is_written() -> None:
+    text = "agent: a\nthresholds:\n  memory_usage: {warning: 512MiB, critical: 1GiB, emergency: 95%}\n"
+    edited = edit_text(text, "p.yaml", patch(**levels("memory_bytes", warning=600, critical=2048)))
+    assert edited == text.replace("512MiB", "600MiB").replace("1GiB", "2GiB")
+    assert edit_text(text, "p.yaml", patch(**levels("memory_usage", warning=70))) == text.replace("512MiB", "70%")
+    edited = edit_text("agent: a\n", "p.yaml", patch(**levels("memory_bytes", warning=600)))
+    assert edited == "agent: a\n\nthresholds:\n  memory_bytes: {warning: 600MiB}\n"

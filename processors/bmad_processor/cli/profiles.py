@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -30,38 +31,43 @@ Agent = Annotated[
         autocompletion=complete_agent,
     ),
 ]
-_VALUE = "A number as people read it (70 is 70 %, 5 is 5 s), or a text with its unit (60%, 500ms)"
 Temporary = Annotated[
     bool, typer.Option("--temporary", help="Only until the collector ends, in its memory; no file is changed.")
 ]
 
 
-def _level(what: str) -> Any:
-    return typer.Option(help=f"{_VALUE}; `none` takes the level away, `inherit` the agent's own value. {what}".strip())
+class DirectionName(StrEnum):
+    HIGH_IS_BAD = "high_is_bad"
+    LOW_IS_BAD = "low_is_bad"
 
 
-Level = Annotated[str | None, _level("")]
+Level = Annotated[str | None, typer.Option(help="A number in the unit people read, or a text with its unit.")]
+_CORES: Final = "Percent of one core."
+_MEMORY: Final = "Percent of the memory it may use, or a size such as 512MiB."
+_SECONDS: Final = "Seconds, or a text such as 500ms."
+_PERCENT: Final = "Percent of the finished tasks."
 Share = Annotated[str, typer.Option(help="Percent to hold; `none` leaves it out of the advice.")]
 
 
 def create_profile(
     agent: Agent,
-    cpu_warning: Annotated[str, _level("")] = "70",
-    cpu_critical: Annotated[str, _level("")] = "85",
-    cpu_emergency: Level = None,
-    memory_warning: Level = None,
-    memory_critical: Level = None,
-    memory_emergency: Level = None,
-    response_warning: Annotated[str, _level("")] = "5",
-    response_critical: Annotated[str, _level("")] = "10",
-    response_emergency: Level = None,
-    error_warning: Annotated[str, _level("")] = "5",
-    error_critical: Annotated[str, _level("")] = "10",
-    error_emergency: Level = None,
+    cpu_warning: Annotated[str, typer.Option(help=_CORES)] = "70",
+    cpu_critical: Annotated[str, typer.Option(help=_CORES)] = "85",
+    cpu_emergency: Annotated[str | None, typer.Option(help=_CORES)] = None,
+    memory_warning: Annotated[str | None, typer.Option(help=_MEMORY)] = None,
+    memory_critical: Annotated[str | None, typer.Option(help=_MEMORY)] = None,
+    memory_emergency: Annotated[str | None, typer.Option(help=_MEMORY)] = None,
+    response_warning: Annotated[str, typer.Option(help=_SECONDS)] = "5",
+    response_critical: Annotated[str, typer.Option(help=_SECONDS)] = "10",
+    response_emergency: Annotated[str | None, typer.Option(help=_SECONDS)] = None,
+    error_warning: Annotated[str, typer.Option(help=_PERCENT)] = "5",
+    error_critical: Annotated[str, typer.Option(help=_PERCENT)] = "10",
+    error_emergency: Annotated[str | None, typer.Option(help=_PERCENT)] = None,
     cpu_threshold: Share = "75",
     memory_threshold: Share = "80",
     min_instances: Annotated[int, typer.Option(help="Fewest instances ever advised.")] = 1,
     max_instances: Annotated[int, typer.Option(help="Most instances ever advised.")] = 3,
+    cost_per_hour: Annotated[float | None, typer.Option(help="US dollars that one instance costs in an hour.")] = None,
     monitoring: Annotated[bool, typer.Option(help="Whether the agent is judged.")] = True,
     auto_scaling: Annotated[bool, typer.Option(help="Whether scaling advice is given.")] = True,
     replace: Annotated[bool, typer.Option(help="Also when the agent has a profile already.")] = False,
@@ -70,7 +76,11 @@ def create_profile(
     directory: Directory = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give an agent a profile of its own. What is not set here comes from the default profile."""
+    """Give an agent a profile of its own. What is not set here comes from the default profile.
+
+    Thresholds are numbers in the unit people read (70 is 70 %, 5 is 5 s), or texts with their unit (60%, 500ms). `none`
+    takes a level away that would come from below.
+    """
     out = Output()
     place = ProfilePlace(endpoint, directory, out.note)
     if not replace and _has_profile(ProfilePlace(endpoint, directory, lambda _: None), agent):
@@ -93,6 +103,7 @@ def create_profile(
             "memory_threshold": _value(memory_threshold),
             "min_instances": min_instances,
             "max_instances": max_instances,
+            **({} if cost_per_hour is None else {"cost_per_hour": cost_per_hour}),
         },
         "monitoring_enabled": monitoring,
         "auto_scaling_enabled": auto_scaling,
@@ -107,14 +118,21 @@ def update_thresholds(
     warning: Level = None,
     critical: Level = None,
     emergency: Level = None,
+    direction: Annotated[DirectionName | None, typer.Option(help="Which side of the thresholds is bad.")] = None,
     temporary: Temporary = False,
     endpoint: Endpoint = None,
     directory: Directory = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change single thresholds of an agent; its other levels and metric types stay as they are."""
+    """Change single thresholds of an agent; its other levels and metric types stay as they are.
+
+    A value is a number in the unit people read (70 is 70 %, 5 is 5 s), or a text with its unit (60%, 500ms). `none`
+    takes the level away; `inherit` takes the agent's own value away, so that what lies below it counts again.
+    """
     given = {"info": info, "warning": warning, "critical": critical, "emergency": emergency}
     levels = {label: _value(text) for label, text in given.items() if text is not None}
+    if direction is not None:
+        levels["direction"] = direction.value
     if not levels:
         raise typer.BadParameter("nothing to change", param_hint="--info, --warning, --critical or --emergency")
     out = Output()

@@ -20,12 +20,11 @@ from bmad_processor.layering import Levels
 from bmad_processor.metric_types import CUSTOM_PREFIX, METRIC_TYPES, metric_type
 
 from .complaints import unknown_key
+from .directions import Directions
 from .profiles import Layer, ProfileConfig, read_layer
 from .thresholds import parse_value
 from .tree import Node, Scalar, problem
-
-KeyPath = tuple[str, ...]
-"""Keys from the top of a profile to a value: ``("thresholds", "cpu_usage", "warning")``."""
+from .yaml_edit import KeyPath
 
 
 class Inherit(Enum):
@@ -40,10 +39,13 @@ _OF_THE_FILE: Final = ("agent", "group")
 _SHARES: Final = ("cpu_threshold", "memory_threshold")
 """Keys of ``scaling`` that are shares, in percent where people read them."""
 
+_SIZE: Final = r"[\d.]+\s*([KMG]?i?B%s)"
+
 _UNITS: Final = {
     "1": re.compile(r"[\d.]+\s*(%)"),
     "s": re.compile(r"[\d.]+\s*(ns|us|µs|ms|s|m|h|d)"),
-    "By/s": re.compile(r"[\d.]+\s*([KMG]?i?B(?:/s)?)", re.IGNORECASE),
+    "By": re.compile(_SIZE % "", re.IGNORECASE),
+    "By/s": re.compile(_SIZE % "(?:/s)?", re.IGNORECASE),
 }
 """How a value in a file shows its unit."""
 
@@ -63,6 +65,8 @@ class ProfilePatch:
     """Those that came as bare numbers, which may take the unit that the file uses."""
     thresholds: Mapping[str, Levels]
     """The thresholds among them, in base units."""
+    directions: Directions
+    """The directions among them."""
 
     def written(self, path: KeyPath, old: Scalar) -> Scalar:
         """What to write at ``path`` in place of ``old``; a bare number in the unit of ``old`` where that is exact."""
@@ -82,8 +86,9 @@ def read_patch(agent: str, body: Mapping[str, Any]) -> tuple[ProfilePatch, list[
     tree = _tree(agent, {key: value for key, value in body.items() if key not in _OF_THE_FILE}, wishes, numbers)
     problems = [_not_here(tree, key) for key in _OF_THE_FILE if key in body]
     layer, found = read_layer(_named(tree, agent))
-    thresholds = {} if layer is None else layer.thresholds
-    return ProfilePatch(wishes, frozenset(numbers), thresholds), problems + found
+    if layer is None:
+        return ProfilePatch(wishes, frozenset(numbers), {}, {}), problems + found
+    return ProfilePatch(wishes, frozenset(numbers), layer.thresholds, layer.directions), problems + found
 
 
 def layer_of(agent: str, wishes: Mapping[KeyPath, Wish]) -> tuple[Layer | None, list[Problem]]:

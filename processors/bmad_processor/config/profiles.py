@@ -22,7 +22,7 @@ from bmad_processor.settings import Profile, Profiles, ScalingRules
 
 from .blocks import OrEmptyMapping
 from .complaints import check, unknown_key
-from .directions import Directions, read_directions
+from .directions import DIRECTION, Directions, read_directions
 from .expand import expand
 from .thresholds import read_thresholds
 from .tree import Node, find, problem, show
@@ -264,6 +264,7 @@ def _over(below: Profile, layer: Layer, agent: str, origin: str, problems: list[
         problems.append(problem(layer.root, ("scaling", key), message))
     for metric, levels in layer.thresholds.items():
         origins.update({f"thresholds::{metric}::{level.label}": origin for level in levels})
+    origins.update({f"thresholds::{metric}::{DIRECTION}": origin for metric in layer.directions})
     directions = {**below.directions, **layer.directions}
     return Profile(
         agent=agent,

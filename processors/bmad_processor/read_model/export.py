@@ -54,7 +54,7 @@ def export_document(
             partitions, settings, kept, store.counters(), now_ns, since_ns=store.started_ns()
         ),
         "agent_summaries": summaries,
-        "recent_alerts": aged(kept[:RECENT_ALERTS]),
+        "recent_alerts": sorted(aged(kept[:RECENT_ALERTS]), key=lambda alert: alert["started_ns"]),
         "hints": store.hints(),
         "history": {labels[p.key]: history.of(p, _units(summaries[labels[p.key]])) for p in agents},
         "host_history": {p.key.name: history.of(p, {}) for p in partitions if p.key.kind == "host"},

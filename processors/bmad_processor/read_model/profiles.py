@@ -33,6 +33,7 @@ def profile_row(agent: str, profile: Profile, *, has_profile: bool) -> dict[str,
         "monitoring_enabled": profile.monitoring_enabled,
         "auto_scaling_enabled": profile.auto_scaling_enabled,
         "thresholds": thresholds,
+        "directions": {metric: profile.direction_of(metric).value for metric in thresholds},
         "units": {metric: metric_row(metric).display_unit for metric in thresholds},
         "scaling": scaling,
         "origins": {

@@ -22,8 +22,9 @@ from bmad_processor.config.profile_files import (
     profile_of,
     write_change,
 )
-from bmad_processor.config.profile_patch import Inherit, KeyPath, ProfilePatch, Wish, layer_of, read_patch
+from bmad_processor.config.profile_patch import Inherit, ProfilePatch, Wish, layer_of, read_patch
 from bmad_processor.config.profiles import Layer, Layers, list_files, merge_layers, read_layers
+from bmad_processor.config.yaml_edit import KeyPath
 from bmad_processor.errors import ConfigError, Problem, ProfileError
 from bmad_processor.settings import Profiles
 

@@ -51,8 +51,8 @@ def closed_until(state: EngineState, settings: EngineSettings) -> int:
 def add(state: EngineState, partition: Partition, sample: Sample, settings: EngineSettings) -> int | None:
     """Adds one sample. Returns the end of the pane it went to, None when it was not used."""
     time_ns = _event_time(state, sample.time_ns, settings)
-    if isinstance(sample, TokenSample | TokenTotals):
-        return _add_tokens_of(state, partition, sample, time_ns, settings)
+    if isinstance(sample, TokenSample | TokenTotals | ToolSample | ToolTotals):
+        return _add_to_sums(state, partition, sample, time_ns, settings)
     if time_ns < closed_until(state, settings):
         # a late running total loses nothing: the next point of its stream covers it
         state.count("late")
@@ -80,22 +80,26 @@ def add(state: EngineState, partition: Partition, sample: Sample, settings: Engi
             cell.n += 1
         case Total():
             _add_total(state, partition, pane, instance, sample, time_ns, settings)
-        case ToolSample() | ToolTotals():
-            add_tools(state, partition, instance, sample, time_ns, settings)
         case _:
             assert_never(sample)
     partition.last_seen_ns = max(partition.last_seen_ns, time_ns)
     return pane.start_ns + settings.interval_ns
 
 
-def _add_tokens_of(
-    state: EngineState, partition: Partition, sample: TokenSample | TokenTotals, time_ns: int, settings: EngineSettings
+def _add_to_sums(
+    state: EngineState,
+    partition: Partition,
+    sample: TokenSample | TokenTotals | ToolSample | ToolTotals,
+    time_ns: int,
+    settings: EngineSettings,
 ) -> int:
-    """Tokens are totals of no pane, so none comes too late: a bill has no window."""
+    """Tokens and tool calls are totals of no pane, so none comes too late: a bill has no window."""
     name = _instance(state, partition, sample.instance, settings)
     instance = partition.instances[name]
     if isinstance(sample, TokenSample):
         add_tokens(state, partition, instance, sample, time_ns, settings)
+    elif isinstance(sample, ToolSample | ToolTotals):
+        add_tools(state, partition, name, sample, time_ns, settings)
     else:
         add_token_totals(state, partition, name, sample, time_ns, settings)
     _note_metrics(instance, sample, time_ns)
@@ -240,7 +244,7 @@ def _add_total(
     state: EngineState, partition: Partition, pane: Pane, instance: str, sample: Total, time_ns: int,
     settings: EngineSettings,
 ) -> None:  # fmt: skip
-    stream = stream_of(state, partition, (sample.metric_type, instance, sample.stream), settings)
+    stream = stream_of(state, partition, sample.metric_type, instance, sample, settings)
     if stream is None:
         return
     if stream.time_ns and time_ns <= stream.time_ns:
@@ -265,7 +269,7 @@ def _add_task_totals(
     settings: EngineSettings,
 ) -> None:  # fmt: skip
     kind = "errors" if sample.is_error else "tasks"
-    stream = stream_of(state, partition, (kind, instance, sample.stream), settings)
+    stream = stream_of(state, partition, kind, instance, sample, settings)
     if stream is None:
         return
     if stream.time_ns and time_ns <= stream.time_ns:

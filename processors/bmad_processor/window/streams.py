@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from bmad_processor.model import TaskTotals, TokenTotals, ToolTotals, Total
 from bmad_processor.settings import SECOND, EngineSettings
 from bmad_processor.state import EngineState, Instance, Partition, Stream
 
@@ -12,9 +13,20 @@ OVERFLOW: Final = "otel.overflow"
 
 
 def stream_of(
-    state: EngineState, partition: Partition, key: tuple[str, str, str], settings: EngineSettings
+    state: EngineState,
+    partition: Partition,
+    kind: str,
+    instance: str,
+    sample: Total | TaskTotals | TokenTotals | ToolTotals,
+    settings: EngineSettings,
 ) -> Stream | None:
-    """The stream, a new one with ``time_ns`` 0 when it was not known, None when there is no room."""
+    """The stream, a new one with ``time_ns`` 0 when it was not known, None when there is no room.
+
+    ``instance`` is what the sample's instance is kept under, which may be a common one: the streams of those in it stay
+    apart, for a difference between two of them is nothing that happened.
+    """
+    name = sample.stream if instance == sample.instance else f"{sample.instance}/{sample.stream}"
+    key = (kind, instance, name)
     stream = partition.streams.get(key)
     if stream is None:
         if len(partition.streams) >= settings.max_streams:

@@ -42,12 +42,9 @@ def add_token_totals(
     time_ns: int,
     settings: EngineSettings,
 ) -> None:
-    """Adds what a cumulative histogram counted since its last point. ``name`` is that of the instance, which may be a
-    common one: the streams of those in it stay apart, for a difference between two of them would be money nobody
-    spent."""
+    """Adds what a cumulative histogram counted since its last point. ``name`` is what its instance is kept under."""
     instance = partition.instances[name]
-    stream_name = sample.stream if name == sample.instance else f"{sample.instance}/{sample.stream}"
-    stream = stream_of(state, partition, ("tokens", name, stream_name), settings)
+    stream = stream_of(state, partition, "tokens", name, sample, settings)
     if stream is None:
         return
     if stream.time_ns and time_ns <= stream.time_ns:

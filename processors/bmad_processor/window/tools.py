@@ -30,18 +30,20 @@ def add_tools(
     if isinstance(sample, ToolSample):
         _count(state, partition, sample, sample.count, sample.sum_ns)
         return
-    stream = stream_of(state, partition, ("tools", instance, sample.stream), settings)
+    stream = stream_of(state, partition, "tools", instance, sample, settings)
     if stream is None:
         return
-    if stream.time_ns and time_ns <= stream.time_ns:
+    is_new = not stream.time_ns
+    if not is_new and time_ns <= stream.time_ns:
         state.count("repeated")
         return
     known = partition.instances[instance]
-    is_usable = bool(stream.time_ns) or is_beginning_known(
-        state, known, known.counted_until_ns, start_ns=sample.start_ns, time_ns=time_ns, settings=settings
+    is_usable = not is_new or is_beginning_known(
+        state, known, known.metrics_since_ns, start_ns=sample.start_ns, time_ns=time_ns, settings=settings
     )
     count, sum_ns = sample.count, sample.sum_ns
-    if sample.start_ns == stream.start_ns and sample.count >= stream.count:  # else the sender began anew
+    is_reset = sample.start_ns != stream.start_ns or sample.count < stream.count
+    if not is_new and not is_reset:
         count, sum_ns = sample.count - stream.count, max(0, sample.sum_ns - stream.sum_ns)
     stream.start_ns, stream.time_ns, stream.count, stream.sum_ns = sample.start_ns, time_ns, sample.count, sample.sum_ns
     if is_usable and count > 0:

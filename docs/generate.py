@@ -26,6 +26,7 @@ from bmad_processor.config.thresholds import expected_value
 from bmad_processor.metric_types import METRIC_TYPES, Direction, render
 from bmad_processor.model import Level
 from bmad_processor.settings import DEFAULT_THRESHOLDS
+from docs import mission
 
 REFERENCE: Final = Path(__file__).parent / "reference"
 
@@ -264,6 +265,7 @@ def _members(kind: type) -> list[tuple[str, str]]:
 def pages() -> dict[str, Callable[[], str]]:
     """File name to the function that writes its text."""
     result: dict[str, Callable[[], str]] = {"configuration.md": configuration, "telemetry.md": telemetry}
+    result["mission.md"] = lambda: mission.page(table, _NOTE)
     if importlib.util.find_spec("bmad_processor.alert.lifecycle") is not None:
         result["alert-lifecycle.md"] = alert_lifecycle
     return result

@@ -41,3 +41,8 @@ def test_the_monitor_registers_nothing_and_leaves_no_files(tmp_path: Path) -> No
 
 def test_the_drop_in_registers_the_three_profiles_it_stands_for(tmp_path: Path) -> None:
     assert imported("bmad_otel.compat.bmad", tmp_path) == ["Architect", "ProductOwner", "TestEngineer"]
+
+
+def test_no_exporter_of_the_past_is_needed(tmp_path: Path) -> None:
+    """Wherever anything of Jaeger cannot be imported, all of ours that stands in for a tracer can."""
+    assert imported("bmad_otel.compat.tracing, bmad_otel.compat.tracing_service", tmp_path) == []

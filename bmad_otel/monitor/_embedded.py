@@ -98,6 +98,14 @@ def engine_settings(config: Config) -> EngineSettings:
     )
 
 
+def summary_without_data(agent: str, body: Body) -> dict[str, Any]:
+    """The summary of an agent that has a profile and has never been heard of."""
+    from bmad_processor.run.embedded import summary_without_data as summary_of
+    from bmad_processor.settings import Profile
+
+    return summary_of(profile_of(agent, body, Profile("*")), _now_ns())
+
+
 def profile_of(agent: str, body: Body, below: Profile) -> Profile:
     """The engine's profile of ``body``, in base units, over ``below``."""
     from bmad_processor.model import Level

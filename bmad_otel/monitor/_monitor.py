@@ -11,13 +11,12 @@ from datetime import timedelta
 from typing import Any, Final
 
 from bmad_otel import _guard
-from bmad_otel._clock import clock
 from bmad_otel._handle import TaskHandle
 from bmad_otel._labels import OVERFLOW_AGENT
 from bmad_otel._state import state
 from bmad_otel.monitor import _analysis, _config, _export, _profiles
 from bmad_otel.monitor._callbacks import Callback, Callbacks
-from bmad_otel.monitor._embedded import Embedded
+from bmad_otel.monitor._embedded import Embedded, summary_without_data
 from bmad_otel.monitor._hooks import Hooks
 from bmad_otel.monitor._host import Host, Unanswered
 from bmad_otel.monitor._loop import Loop
@@ -25,7 +24,6 @@ from bmad_otel.monitor._names import canonical
 from bmad_otel.monitor._open_tasks import OpenTasks
 from bmad_otel.monitor._remote import Remote
 from bmad_otel.monitor._sayings import UNKNOWN_AGENT, Sayings
-from bmad_otel.monitor._summary import summary_without_data
 from bmad_otel.monitor._types import (
     DEFAULT_THRESHOLDS,
     AgentPerformanceProfile,
@@ -237,8 +235,8 @@ class PerformanceMonitor:
         except Unanswered as error:
             if error.code != "unknown_agent":
                 raise
-            profile = next((p for own, p in self._profiles.items() if canonical(own) == name), None)
-            return {} if profile is None else summary_without_data(name, *profile, clock.unix_ns() / 1e9)
+            body = next((body for own, (_, body) in self._profiles.items() if canonical(own) == name), None)
+            return {} if body is None else summary_without_data(name, body)
 
     def get_system_performance_summary(self) -> dict[str, Any]:
         """Host, agents and alerts together: ``cpu_usage``, ``memory_usage`` (percent), ``disk_io``, ``network_io``

@@ -42,6 +42,7 @@ _OF_HOST: Final = (
     semconv.PROCESS_MEMORY_USAGE,
     semconv.PROCESS_MEMORY_UTILIZATION,
     semconv.SYSTEM_CPU_UTILIZATION,
+    semconv.SYSTEM_MEMORY_USAGE,
     semconv.SYSTEM_MEMORY_UTILIZATION,
     semconv.SYSTEM_DISK_IO,
     semconv.SYSTEM_NETWORK_IO,

@@ -116,7 +116,9 @@ class WorkflowRun:
         )  # fmt: skip
 
     async def run(self) -> WorkflowResult:
-        """Run all of it. To be called once."""
+        """Run all of it, once. Raises RuntimeError when it began already."""
+        if self._began_s:
+            raise RuntimeError("a WorkflowRun runs once; make another one")
         workflow = self._workflow
         self._began_s = time.monotonic()
         try:
@@ -150,6 +152,10 @@ class WorkflowRun:
             if not limit.expired():
                 raise
             raise _OutOfTime(f"not done within {timeout_s:g} s") from error
+        except KeyboardInterrupt as interrupt:
+            # A second Ctrl-C, in the middle of a coroutine that heeds no cancellation. It has left the event loop
+            # already when it came out of that coroutine; here it comes once more, out of the group.
+            raise asyncio.CancelledError from interrupt
 
     async def _start_what_is_ready(self, group: asyncio.TaskGroup) -> None:
         sorter = sorter_of(self._workflow)

@@ -188,14 +188,14 @@ class Partition:
     scaling: Scaling = field(default_factory=Scaling)
     tasks_total: int = 0
     errors_total: int = 0
-    tools: dict[str, ToolUse] = field(default_factory=dict)
-    """By the tool's name; all together under `ANY_TOOL`."""
     names: dict[str, Named] = field(default_factory=dict)
     """Metric type of every custom and reported value that has a series of its own."""
     tokens: dict[ModelKey, TokenUse] = field(default_factory=dict)
     """Since ``tokens_since_ns``."""
     tokens_since_ns: int = 0
     """Event time of the first token use; 0 before."""
+    tools: dict[str, ToolUse] = field(default_factory=dict)
+    """By the tool's name; all together under `ANY_TOOL`."""
 
     def unit_of(self, metric_type: str) -> str:
         """Unit of a custom or reported value, empty when it came without one; empty for all others."""
@@ -342,9 +342,9 @@ def dump_partition(p: Partition) -> str:
             "latest": [[m, x.value, x.n, x.time_ns, x.level, x.score] for m, x in p.latest.items()],
             "scaling": [p.scaling.advice, p.scaling.desired, p.scaling.current, p.scaling.action, p.scaling.reason,
                         p.scaling.time_ns],
-            "tools": [[name, t.calls, t.errors, t.sum_ns, t.max_ns] for name, t in p.tools.items()],
             "names": [[m, named.unit, named.last_seen_ns] for m, named in p.names.items()],
             "tokens": [p.tokens_since_ns, _dump_tokens(p.tokens)],
+            "tools": [[name, t.calls, t.errors, t.sum_ns, t.max_ns] for name, t in p.tools.items()],
         },
         separators=(",", ":"),
     )  # fmt: skip
@@ -377,11 +377,11 @@ def load_partition(text: str) -> Partition:
             },
             latest={m: Latest(value, n, t, _level(lv), score) for m, value, n, t, lv, score in data["latest"]},
             scaling=Scaling([(t, d) for t, d in advice], desired, current, action, reason, time_ns),
-            # dumps of releases that did not count tools have none
-            tools={name: ToolUse(*counts) for name, *counts in data.get("tools", ())},
             names={m: Named(unit, seen) for m, unit, seen in data.get("names", [])},
             tokens=_load_tokens(tokens),
             tokens_since_ns=tokens_since_ns,
+            # dumps of releases that did not count tools have none
+            tools={name: ToolUse(*counts) for name, *counts in data.get("tools", ())},
         )
     except (KeyError, TypeError, IndexError, OverflowError, RecursionError, json.JSONDecodeError) as error:
         raise ValueError(f"damaged state: {error!r}") from error

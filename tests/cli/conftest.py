@@ -94,7 +94,8 @@ def run(tmp_path: Path) -> Run:
 
     def call(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("BMAD_OTEL_")}
-        clean |= {"COLUMNS": "200", "TZ": "UTC"} | env
+        # nor a background service of whoever runs the tests
+        clean |= {"COLUMNS": "200", "TZ": "UTC", "BMAD_OTEL_HOME": str(tmp_path / "home")} | env
         work = tmp_path / "work"
         work.mkdir(exist_ok=True)
         return subprocess.run(

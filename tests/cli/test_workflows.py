@@ -265,6 +265,28 @@ def test_ctrl_c_ends_cleanly_with_what_there_is(here: Path, receiver: GrpcReceiv
     assert outcomes == {"build": "ok", "slow": "cancelled", "long": "cancelled"}
 
 
+def test_ctrl_c_again_ends_a_coroutine_that_does_not_listen(here: Path) -> None:
+    (here / "deaf.py").write_text(
+        "import time\nfrom pathlib import Path\n\nclass Backend:\n    async def slow(self):\n"
+        "        Path('began').write_text('')\n        time.sleep(60)\n"
+    )
+    (here / "deaf.yaml").write_text("name: deaf\ntasks: [{id: wait, agent: backend, task: slow}]\n")
+    process = subprocess.Popen(
+        [str(PROGRAM), "execute", "deaf.yaml", "--agents", "deaf", "--json"],
+        cwd=here, env=os.environ | {"OTEL_SDK_DISABLED": "true"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        eventually((here / "began").exists)
+        # two that come at the same moment are one: again until the report comes
+        eventually(lambda: process.send_signal(signal.SIGINT) or select.select([process.stdout], [], [], 0.3)[0])
+        output, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (process.returncode, json.loads(output)["tasks"]["wait"]["status"]) == (130, "cancelled")
+    assert "Traceback" not in errors
+
+
 def test_a_terminal_shows_the_tasks_at_work(here: Path) -> None:
     master, slave = pty.openpty()
     command = [str(PROGRAM), "execute", "small.yaml", "--agents", "team:AGENTS"]

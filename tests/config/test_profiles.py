@@ -66,6 +66,24 @@ def test_shipped_default_is_the_built_in_one() -> None:
     assert profiles.of(PartitionKey("agent", "", "Unheard")) == Profile("*")
 
 
+@pytest.mark.parametrize(
+    ("metric", "levels"),
+    [
+        ("cpu_usage", (0.70, 0.85, 0.95)),
+        ("memory_usage", (0.80, 0.90, 0.95)),
+        ("response_time", (5, 10, 30)),
+        ("error_rate", (0.05, 0.10, 0.20)),
+        ("queue_size", (100, 500, 1000)),
+    ],
+)
+def test_agents_without_a_profile_have_the_thresholds_of_the_bmad_monitor(
+    metric: str, levels: tuple[float, float, float]
+) -> None:
+    assert Profiles().of(PartitionKey("agent", "", "Unheard")).thresholds[metric] == dict(
+        zip((W, C, E), levels, strict=True)
+    )
+
+
 def test_layers(tmp_path: Path) -> None:
     profiles = read(
         tmp_path,

@@ -137,10 +137,16 @@ _exponential = st.builds(
 )  # fmt: skip
 _names = st.sampled_from(
     [
-        DURATION, TOKENS, CUSTOM, REPORTED, "gen_ai.execute_tool.duration", "gen_ai.invoke_agent.tool_calls",
-        *(rule.metric for rule in RULES), "something.else",
+        DURATION,
+        TOKENS,
+        CUSTOM,
+        REPORTED,
+        "gen_ai.execute_tool.duration",
+        "gen_ai.invoke_agent.tool_calls",
+        *(rule.metric for rule in RULES),
+        "something.else",
     ]
-)  # fmt: skip
+)
 _temporality = st.sampled_from([0, DELTA, CUMULATIVE, 9])
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from bmad_otel import semconv
+from bmad_otel.monitor._observe import _OF_HOST
+from bmad_processor.decode.rules import BY_METRIC
+
 PROGRAM = """
 import sys
 
@@ -47,3 +51,8 @@ monitor.stop_monitoring()
 
 def test_nothing_but_the_sdk_is_needed() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", PROGRAM], check=True, timeout=60)
+
+
+def test_all_of_the_host_that_the_engine_knows_is_read() -> None:
+    rows = semconv.PROCESS_METRICS + semconv.SYSTEM_METRICS
+    assert set(_OF_HOST) == {row for row in rows if row.name.encode() in BY_METRIC}

@@ -48,6 +48,11 @@ def test_the_two_that_registered_themselves() -> None:
     assert pair(orchestrator.thresholds, "cpu_usage") == pair(frontend.thresholds, "cpu_usage") == (0.80, 0.95)
     assert pair(orchestrator.thresholds, "response_time") == (5, 10)
     assert pair(frontend.thresholds, "response_time") == (2, 5)
+    # what they registered as 512 and 1024 percent meant megabytes
+    mib = 2**20
+    for profile in (orchestrator, frontend):
+        assert pair(profile.thresholds, "memory_bytes") == (512 * mib, 1024 * mib)
+        assert profile.thresholds["memory_usage"] == {Level.EMERGENCY: 0.95}
     # low is bad: the warning comes before, that is above, the critical level
     assert pair(orchestrator.thresholds, "success_rate") == (0.90, 0.85)
     assert pair(frontend.thresholds, "success_rate") == (0.95, 0.90)

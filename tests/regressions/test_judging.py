@@ -147,3 +147,26 @@ def test_nothing_measured_is_nothing_shown(monitor: PerformanceMonitor) -> None:
     assert (summary["current_metrics"], summary["baseline_metrics"], summary["recommendations"]) == ({}, {}, [])
     assert monitor.get_agent_performance_summary("Nobody") == {}
     assert monitor.alerts == []
+
+
+def test_scaling_rules_are_followed(monitor: PerformanceMonitor, clock: ManualClock, passing: Passing) -> None:
+    rules = {"cpu_threshold": None, "memory_threshold": 0.01, "max_instances": 2}
+    monitor.register_agent_profile(AgentPerformanceProfile("Architect", scaling_rules=rules))
+    run(monitor, clock, "Architect", 1)
+    passing(30)
+    advice = monitor.get_agent_performance_summary("Architect")["scaling"]
+    assert (advice["action"], advice["current"], advice["desired"], advice["max"]) == ("scale_up", 1, 2, 2)
+    assert advice["reason"].startswith("memory_usage ")
+
+
+def test_an_agent_that_is_not_to_be_scaled_gets_no_hint(
+    monitor: PerformanceMonitor, clock: ManualClock, passing: Passing
+) -> None:
+    rules = {"memory_threshold": 0.01}
+    monitor.register_agent_profile(
+        AgentPerformanceProfile("Architect", scaling_rules=rules, auto_scaling_enabled=False)
+    )
+    run(monitor, clock, "Architect", 1)
+    passing(30)
+    summary = monitor.get_agent_performance_summary("Architect")
+    assert (summary["auto_scaling_enabled"], summary["scaling"]["desired"]) == (False, None)

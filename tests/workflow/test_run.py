@@ -99,6 +99,32 @@ def test_coroutines_and_plain_functions_run_side_by_side() -> None:
     assert (result.status, result.tasks["a"].result) == (TaskStatus.OK, "met")
 
 
+def test_no_more_threads_work_at_once_than_max_parallel_allows() -> None:
+    lock = threading.Lock()
+    running = 0
+    seen: list[int] = []
+
+    def works(_task: WorkflowTask, _context: dict[str, Any]) -> None:
+        nonlocal running
+        with lock:
+            running += 1
+            seen.append(running)
+        time.sleep(0.02)
+        with lock:
+            running -= 1
+
+    tasks = tuple(WorkflowTask(f"t{i}", "a", "x") for i in range(8))
+    assert run_workflow(Workflow("w", tasks, max_parallel=2), {"a": works}).status is TaskStatus.OK
+    assert (len(seen), max(seen)) == (8, 2)
+
+
+def test_a_run_runs_once() -> None:
+    run = WorkflowRun(Workflow("w", (task("a"),)), {"a": says(1)})
+    assert asyncio.run(run.run()).status is TaskStatus.OK
+    with pytest.raises(RuntimeError, match="runs once"):
+        asyncio.run(run.run())
+
+
 def test_every_kind_of_function_is_a_task() -> None:
     class Echo:
         async def __call__(self, _task: WorkflowTask, _context: dict[str, Any]) -> str:

@@ -121,6 +121,15 @@ def test_cpu_time_of_a_function_in_its_thread_is_the_agents(bmad_telemetry: Tele
     assert bmad_telemetry.value("bmad.agent.cpu.time", **{"gen_ai.agent.name": "BackendDeveloper"}) >= 0.09
 
 
+def test_a_coroutine_that_holds_up_the_others_shows_as_lag_of_its_agent(bmad_telemetry: Telemetry) -> None:
+    async def blocks(_task: WorkflowTask, _context: dict[str, Any]) -> None:
+        time.sleep(0.12)  # as twelve public coroutines of the BMAD agents do
+
+    run_workflow(chain(("backend", "work")), {"backend": blocks})
+    lag = bmad_telemetry.histogram("bmad.agent.event_loop.lag", **{"gen_ai.agent.name": "BackendDeveloper"})
+    assert (lag.count, lag.sum >= 0.12) == (1, True)
+
+
 def test_a_workflow_started_within_a_task_is_part_of_its_trace(bmad_telemetry: Telemetry) -> None:
     @track_task(agent="Orchestrator")
     def orchestrate() -> str | None:

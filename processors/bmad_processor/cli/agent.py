@@ -14,7 +14,7 @@ from bmad_processor.read_model.traces import traces
 from . import topics
 from .check import FailOn, Junit, Markdown, Since, check_agents, end_with_report
 from .naming import is_bmad, unknown
-from .options import AsJson, Endpoint, LevelName, State
+from .options import AgentName, AsJson, Endpoint, LevelName, State
 from .output import Output
 from .source import NoData, Source
 
@@ -27,7 +27,7 @@ class Topic(StrEnum):
 
 
 def agent(
-    name: Annotated[str, typer.Argument(help="Any spelling: ProductOwner, product-owner, ProductOwnerAgent.")],
+    name: AgentName,
     topic: Annotated[Topic, typer.Argument(help="What to ask about the agent.")],
     fail_on: FailOn = LevelName.CRITICAL,
     since: Since = "15m",

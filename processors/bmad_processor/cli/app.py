@@ -18,10 +18,12 @@ from . import (
     diagnosing,
     export,
     old_commands,
+    profiles,
     reading,
     run_command,
     service,
     simulate,
+    switching,
     trends,
     workflows,
 )
@@ -39,11 +41,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_TOPICS = (
-    collecting, service, run_command, reading, trends, costs, agent, check, export, simulate, workflows,
-    diagnosing, old_commands,
-)  # fmt: skip
-for topic in _TOPICS:
+for topic in (
+    collecting,
+    service,
+    run_command,
+    reading,
+    agent,
+    trends,
+    costs,
+    check,
+    export,
+    profiles,
+    simulate,
+    switching,
+    workflows,
+    diagnosing,
+    old_commands,
+):
     topic.register(app)
 
 

@@ -37,8 +37,8 @@ def checked_endpoint(text: str | None) -> str | None:
 
 
 def complete_agent(incomplete: str) -> list[str]:
-    """Canonical names of the BMAD agents that begin so, in whatever case; asks no collector."""
-    return [name for name in CANONICAL if name.lower().startswith(incomplete.lower())]
+    """Canonical names of the BMAD agents that begin so; no collector is asked while somebody types."""
+    return [name for name in CANONICAL if name.startswith(incomplete)]
 
 
 Endpoint = Annotated[

@@ -86,12 +86,17 @@ def start_monitoring(
     _note_differences(out, started.record, options, has_configs=bool(configs))
 
 
-def stop_monitoring() -> None:
+def stop_monitoring(
+    timeout: Annotated[
+        float,
+        typer.Option(min=0, max=600, help="Seconds it may take to write and send what is left; then it is killed."),
+    ] = 12.0,
+) -> None:
     """Stop the background service; what it has learned is kept. Not running: says so, exit code 0."""
     from bmad_processor.service.control import Stopped, stop
 
     out, home = Output(), Home.of()
-    match stop(home, progress=out.note):
+    match stop(home, progress=out.note, deadline_s=timeout):
         case Stopped.NOT_RUNNING:
             out.line(f"Monitoring is not running ({home.path}).")
         case Stopped.STOPPED:

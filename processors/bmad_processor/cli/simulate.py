@@ -20,7 +20,7 @@ from bmad_processor.read_model.model import near
 from bmad_processor.settings import HOST_AGENT
 
 from .naming import is_bmad, unknown
-from .options import AsJson, Endpoint, State
+from .options import AgentName, AsJson, Endpoint, State
 from .output import Output
 from .source import Failed, NoData, Source
 
@@ -76,7 +76,7 @@ class Simulated:
 
 
 def simulate_task(
-    agent: Annotated[str, typer.Argument(help="Any spelling: ProductOwner, product-owner, ProductOwnerAgent.")],
+    agent: AgentName,
     duration: Annotated[float, typer.Option(min=0, max=_MAX_DURATION_S, help="Seconds the task takes.")] = 2.0,
     success: Annotated[Truth, typer.Option(case_sensitive=False, help="How the task ends.")] = Truth.TRUE,
     error_type: Annotated[

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from bmad_processor.errors import ProcessorError, StoreError
+from bmad_processor.errors import ConfigError, Problem, ProcessorError, StoreError
 from bmad_processor.fields import split_endpoint
 from bmad_processor.read_model import ReadModel, Unanswerable, answer
 from bmad_processor.service import Home, find
@@ -114,19 +114,33 @@ def _written_s(path: str) -> float:
 
 
 def ask(
-    endpoint: str, path: str, params: Mapping[str, str] | None = None, *, timeout_s: float = TIMEOUT_S
+    endpoint: str,
+    path: str,
+    params: Mapping[str, str] | None = None,
+    *,
+    body: Mapping[str, Any] | None = None,
+    timeout_s: float = TIMEOUT_S,
 ) -> dict[str, Any]:
-    """The answer of the API at ``endpoint``. Raises Unreachable, Failed, NoData or Unanswerable."""
+    """The answer of the API at ``endpoint``; with ``body``, the answer to putting that there.
+
+    Raises Unreachable, Failed, NoData, Unanswerable, or ConfigError with what is wrong with ``body``.
+    """
     host, port = split_endpoint(endpoint)
     target = "/api/v1/" + quote(path) + ("?" + urlencode(params) if params else "")
     connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     began_s = time.perf_counter()
     try:
-        connection.request("GET", target, headers={"Accept": "application/json"})
+        if body is None:
+            connection.request("GET", target, headers={"Accept": "application/json"})
+        else:
+            headers = {"Accept": "application/json", "Content-Type": "application/json"}
+            connection.request("PUT", target, json.dumps(body), headers)
         response = connection.getresponse()
-        body = response.read(MAX_ANSWER_BYTES + 1)
-        took_ms = (time.perf_counter() - began_s) * 1e3
-        _LOG.debug("GET http://%s%s: %d, %d bytes, %.1f ms", endpoint, target, response.status, len(body), took_ms)
+        content = response.read(MAX_ANSWER_BYTES + 1)
+        took_ms, method = (time.perf_counter() - began_s) * 1e3, "GET" if body is None else "PUT"
+        _LOG.debug(
+            "%s http://%s%s: %d, %d bytes, %.1f ms", method, endpoint, target, response.status, len(content), took_ms
+        )
     except TimeoutError as error:
         raise Failed(f"the collector at {endpoint} did not answer within {timeout_s:g} s") from error
     except OSError as error:
@@ -137,7 +151,7 @@ def ask(
     finally:
         connection.close()
     try:
-        data = json.loads(body) if len(body) <= MAX_ANSWER_BYTES else None
+        data = json.loads(content) if len(content) <= MAX_ANSWER_BYTES else None
     except ValueError:
         data = None
     if not isinstance(data, dict):
@@ -147,6 +161,8 @@ def ask(
     code, detail = str(data.get("error")), str(data.get("detail"))
     if code == "no_store":
         raise NoData(detail)
-    if response.status in (400, 404):
+    if code == "invalid_profile":
+        raise ConfigError([Problem(**problem) for problem in data.get("problems") or ()])
+    if response.status in (400, 404) or code == "cannot_persist":
         raise Unanswerable(response.status, code, detail, [str(item) for item in data.get("suggestions") or ()])
     raise Failed(f"the collector at {endpoint} could not answer ({response.status}): {detail}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -166,7 +167,7 @@ def _missing(name: str, workflow: Workflow, error: MissingAgents) -> list[Proble
         listed = ", ".join(f"{agent} ({methods})" for agent, methods in tasks.items())
         how = f"--agents MODULE:OBJECT, where {HOW_TO_GIVE}; or --demo to try it"
         problems.append(Problem(name, 0, "", f"agents that were not given: {listed}", how))
-    others = (fault for fault in error.faults if fault.path[-1] != "agent")
+    others = (fault for fault in error.faults if (fault.path[0], fault.path[-1]) != ("tasks", "agent"))
     return problems + [Problem(name, 0, "::".join(map(str, f.path)), f.message, f.expected) for f in others]
 
 
@@ -181,6 +182,8 @@ def _run(run: WorkflowRun) -> tuple[int, WorkflowResult]:
         with redirect_stdout(sys.stderr), asyncio.Runner() as runner:
             result = runner.run(run.run())
     except KeyboardInterrupt:
+        # the process ends within seconds; one Ctrl-C more is not to take its report away
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         return INTERRUPTED, run.result()
     return OK if result.status is TaskStatus.OK else FAILED, result
 

@@ -7,24 +7,22 @@ the editor wrote.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
-import os
 import re
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bmad_processor.errors import ConfigError, Problem, ProfileError
 from bmad_processor.layering import merge_thresholds
 from bmad_processor.metric_types import render
 from bmad_processor.model import Level
+from bmad_processor.read_model import one_profile
 from bmad_processor.settings import Profile, Profiles
+from bmad_processor.summary import display
 
+from .file_edit import locked, read_bytes, replace_file
 from .profile_patch import ProfilePatch
 from .profile_text import edit_text, new_profile
 from .profiles import EVERYONE, Layer, Layers, merge_layers, read_layers
@@ -36,9 +34,11 @@ LOCK_TIMEOUT_S: Final = 5.0
 MAX_PROFILES: Final = 1_000
 """Agents with a profile of their own that a program may create; files that a person writes are not counted."""
 
+_WORDS: Final = {"DevOpsInfra": "devops-infra", "RnD": "rnd", "UXUIDesigner": "ux-ui-designer"}
+"""Names whose capitals do not part words."""
+
 _MAX_TRIES: Final = 3
 _MAX_SLUG: Final = 60
-_FILE_MODE: Final = 0o644
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,15 @@ class Dropped:
     """The level that it contradicts."""
     by_value: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON, in display units."""
+        return {
+            "metric_type": self.metric,
+            "level": self.level.label,
+            "value": display(self.metric, self.value),
+            "reason": str(self),
+        }
+
     def __str__(self) -> str:
         side = "above" if self.by_value > self.value else "below"
         by, level = f"{self.by.label} {render(self.metric, self.by_value)}", self.level.label
@@ -70,6 +79,14 @@ class Change:
     layers: Layers
     profiles: Profiles
     dropped: tuple[Dropped, ...]
+
+    def to_dict(self, agent: str) -> dict[str, Any]:
+        """The JSON that tells what an agent is judged by now, where that is kept, and what no longer counts."""
+        return one_profile(self.profiles, agent) | {
+            "is_persisted": self.file is not None,
+            "file": None if self.file is None else str(self.file),
+            "dropped": [one.to_dict() for one in self.dropped],
+        }
 
 
 def origin_words(origin: str) -> str:
@@ -95,6 +112,7 @@ def write_change(
     *,
     replace: bool = False,
     registered: Mapping[str, Layer] | None = None,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
 ) -> Change:
     """Makes the changes in the agent's profile file, or in a new one in the first directory of ``paths``.
 
@@ -106,8 +124,8 @@ def write_change(
     directory = next((path for path in paths if path.is_dir()), None)
     lock_at = directory if directory is not None or not paths else paths[0].parent
     for _ in range(_MAX_TRIES):
-        with _locked(lock_at):
-            layers, problems = read_layers(paths, environ)
+        with locked(lock_at, lock_timeout_s):
+            layers, problems = read_layers(paths, environ, may_be_empty=True)
             before, found = merge_layers(layers, registered)
             problems += found
             if problems:
@@ -117,7 +135,7 @@ def write_change(
                 raise ConfigError(contradictions(agent, dropped))
             layer = layers.everyone if agent == EVERYONE else layers.agents.get(agent)
             file = _new_file(directory, agent, layers) if layer is None else Path(layer.root.file)
-            content = b"" if layer is None else _read_bytes(file)
+            content = b"" if layer is None else read_bytes(file)
             text = new_profile(agent) if layer is None else content.decode("utf-8")
             edited = edit_text(text, str(file), patch, replace=replace)
             layers, problems = read_layers(paths, environ, instead={file: edited.removeprefix("\ufeff")})
@@ -125,13 +143,15 @@ def write_change(
             if problems or found:
                 raise ConfigError(problems + found)
             dropped = dropped_levels(profile, profile_of(profiles, agent), patch, but_of="agent")
-            if _write(file, content, edited.encode(), is_new=layer is None):
+            if replace_file(file, content, edited.encode(), is_new=layer is None):
                 return Change(file, layers, profiles, dropped)
     raise ProfileError(f"{file} is being edited by someone else")
 
 
 def _laid_over(profile: Profile, patch: ProfilePatch) -> Profile:
-    return dataclasses.replace(profile, thresholds=merge_thresholds(profile.thresholds, patch.thresholds))
+    directions = {**profile.directions, **patch.directions}
+    merged = merge_thresholds(profile.thresholds, patch.thresholds, directions)
+    return dataclasses.replace(profile, thresholds=merged)
 
 
 def dropped_levels(before: Profile, after: Profile, patch: ProfilePatch, *, but_of: str = "") -> tuple[Dropped, ...]:
@@ -187,67 +207,5 @@ def _new_file(directory: Path | None, agent: str, layers: Layers) -> Path:
 
 def file_name(agent: str) -> str:
     """The usual name of an agent's file, without the suffix: ``product-owner`` for ``ProductOwner``."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", agent)
+    words = _WORDS.get(agent) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", agent)
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:_MAX_SLUG].rstrip("-") or "agent"
-
-
-def _read_bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ProfileError(f"{file} cannot be read: {error.strerror}") from error
-
-
-def _write(file: Path, before: bytes, content: bytes, *, is_new: bool) -> bool:
-    """Replaces the file in one step; False when somebody has changed it since it was read."""
-    real = file.resolve()  # a link stays a link
-    try:
-        mode = _FILE_MODE if is_new else real.stat().st_mode & 0o7777
-        # the suffix keeps it from being read as a profile, should the process end right here
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{real.name}.", suffix=".tmp", dir=real.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as out:
-                out.write(content)
-                os.fchmod(out.fileno(), mode)
-                out.flush()
-                os.fsync(out.fileno())
-            if is_new:
-                os.link(temporary, real)  # unlike a rename, never over a file that came in between
-                return True
-            if real.read_bytes() != before:
-                return False
-            Path(temporary).replace(real)
-            return True
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        raise ProfileError(f"{file} cannot be written: {error.strerror}") from error
-
-
-@contextlib.contextmanager
-def _locked(directory: Path | None) -> Iterator[None]:
-    """Holds the directory's lock; it ends with the process, and leaves no file behind."""
-    if directory is None:
-        yield
-        return
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise ProfileError(f"{directory} cannot be read: {error.strerror}") from error
-    try:
-        deadline_s = time.monotonic() + LOCK_TIMEOUT_S
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline_s:
-                    raise ProfileError(f"{directory} is being changed by another program") from None
-                time.sleep(0.02)
-            except OSError as error:
-                raise ProfileError(f"{directory} cannot be locked: {error.strerror}") from error
-        yield
-    finally:
-        os.close(descriptor)

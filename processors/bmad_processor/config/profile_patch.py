@@ -20,12 +20,11 @@ from bmad_processor.layering import Levels
 from bmad_processor.metric_types import CUSTOM_PREFIX, METRIC_TYPES, metric_type
 
 from .complaints import unknown_key
+from .directions import Directions
 from .profiles import Layer, ProfileConfig, read_layer
 from .thresholds import parse_value
 from .tree import Node, Scalar, problem
-
-KeyPath = tuple[str, ...]
-"""Keys from the top of a profile to a value: ``("thresholds", "cpu_usage", "warning")``."""
+from .yaml_edit import KeyPath
 
 
 class Inherit(Enum):
@@ -40,12 +39,21 @@ _OF_THE_FILE: Final = ("agent", "group")
 _SHARES: Final = ("cpu_threshold", "memory_threshold")
 """Keys of ``scaling`` that are shares, in percent where people read them."""
 
+_SIZE: Final = r"[\d.]+\s*([KMG]?i?B%s)"
+
 _UNITS: Final = {
     "1": re.compile(r"[\d.]+\s*(%)"),
     "s": re.compile(r"[\d.]+\s*(ns|us|µs|ms|s|m|h|d)"),
-    "By/s": re.compile(r"[\d.]+\s*([KMG]?i?B(?:/s)?)", re.IGNORECASE),
+    "By": re.compile(_SIZE % "", re.IGNORECASE),
+    "By/s": re.compile(_SIZE % "(?:/s)?", re.IGNORECASE),
 }
 """How a value in a file shows its unit."""
+
+_HUGE: Final = 1e300
+"""No quantity comes near it; beyond floats there is no arithmetic."""
+
+_SUFFIX: Final = {"%": "%", "seconds": "s", "MiB": "MiB"}
+"""Display unit to what stands behind a number in a file; the others are written as bare numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,8 @@ class ProfilePatch:
     """Those that came as bare numbers, which may take the unit that the file uses."""
     thresholds: Mapping[str, Levels]
     """The thresholds among them, in base units."""
+    directions: Directions
+    """The directions among them."""
 
     def written(self, path: KeyPath, old: Scalar) -> Scalar:
         """What to write at ``path`` in place of ``old``; a bare number in the unit of ``old`` where that is exact."""
@@ -76,8 +86,9 @@ def read_patch(agent: str, body: Mapping[str, Any]) -> tuple[ProfilePatch, list[
     tree = _tree(agent, {key: value for key, value in body.items() if key not in _OF_THE_FILE}, wishes, numbers)
     problems = [_not_here(tree, key) for key in _OF_THE_FILE if key in body]
     layer, found = read_layer(_named(tree, agent))
-    thresholds = {} if layer is None else layer.thresholds
-    return ProfilePatch(wishes, frozenset(numbers), thresholds), problems + found
+    if layer is None:
+        return ProfilePatch(wishes, frozenset(numbers), {}, {}), problems + found
+    return ProfilePatch(wishes, frozenset(numbers), layer.thresholds, layer.directions), problems + found
 
 
 def layer_of(agent: str, wishes: Mapping[KeyPath, Wish]) -> tuple[Layer | None, list[Problem]]:
@@ -133,12 +144,11 @@ def _tree(agent: str, body: Mapping[str, Any], wishes: dict[KeyPath, Wish], numb
 
 def _written(path: KeyPath, value: Any) -> Any:
     """A number in display units as a file has it: 70 of ``cpu_usage`` is ``70%``. Everything else as it is."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not abs(value) < _HUGE:  # also not a number, and more digits than a float has
         return value
-    unit = display_unit(path)
-    if unit in ("%", "seconds"):
-        return _digits(value) + {"%": "%", "seconds": "s"}[unit]
-    return value
+    unit = _SUFFIX.get(display_unit(path))
+    return value if unit is None else _digits(value) + unit
 
 
 def display_unit(path: KeyPath) -> str:

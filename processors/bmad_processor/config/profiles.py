@@ -22,7 +22,7 @@ from bmad_processor.settings import Profile, Profiles, ScalingRules
 
 from .blocks import OrEmptyMapping
 from .complaints import check, unknown_key
-from .directions import Directions, read_directions
+from .directions import DIRECTION, Directions, read_directions
 from .expand import expand
 from .thresholds import read_thresholds
 from .tree import Node, find, problem, show
@@ -119,16 +119,20 @@ def load_profiles(paths: Iterable[Path], environ: Mapping[str, str]) -> tuple[Pr
 
 
 def read_layers(
-    paths: Iterable[Path], environ: Mapping[str, str], *, instead: Mapping[Path, str] | None = None
+    paths: Iterable[Path],
+    environ: Mapping[str, str],
+    *,
+    instead: Mapping[Path, str] | None = None,
+    may_be_empty: bool = False,
 ) -> tuple[Layers, list[Problem]]:
     """What the files say, and what is wrong with each and between them.
 
     ``instead`` gives texts to read in place of what is in these files, which need not exist yet: how an edit is judged
-    before it is written.
+    before it is written. ``may_be_empty`` is for directories that are about to get their first profile.
     """
     instead = instead or {}
     problems: list[Problem] = []
-    files = list_files(paths, problems, instead)
+    files = list_files(paths, problems, instead, may_be_empty=may_be_empty)
     everyone: Layer | None = None
     groups: dict[str, Layer] = {}
     agents: dict[str, Layer] = {}
@@ -186,7 +190,9 @@ def merge_layers(layers: Layers, registered: Mapping[str, Layer] | None = None) 
     return Profiles(default, profiles), problems
 
 
-def list_files(paths: Iterable[Path], problems: list[Problem], also: Iterable[Path] = ()) -> list[Path]:
+def list_files(
+    paths: Iterable[Path], problems: list[Problem], also: Iterable[Path] = (), *, may_be_empty: bool = False
+) -> list[Path]:
     """The profile files in ``paths``, those of a directory by name. ``also`` are listed as if they were there."""
     found: dict[Path, None] = {}  # a file may be named by itself and by its directory
     for path in paths:
@@ -199,7 +205,7 @@ def list_files(paths: Iterable[Path], problems: list[Problem], also: Iterable[Pa
         except (OSError, ValueError) as error:
             problems.append(Problem(str(path), 0, "", f"cannot be read: {getattr(error, 'strerror', None) or error}"))
             continue
-        if not listed:
+        if not listed and not may_be_empty:
             problems.append(Problem(str(path), 0, "", "there is no profile in the directory", "a .yaml file"))
         found.update(dict.fromkeys(listed))
     return list(found)
@@ -258,6 +264,7 @@ def _over(below: Profile, layer: Layer, agent: str, origin: str, problems: list[
         problems.append(problem(layer.root, ("scaling", key), message))
     for metric, levels in layer.thresholds.items():
         origins.update({f"thresholds::{metric}::{level.label}": origin for level in levels})
+    origins.update({f"thresholds::{metric}::{DIRECTION}": origin for metric in layer.directions})
     directions = {**below.directions, **layer.directions}
     return Profile(
         agent=agent,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .agent import describe
 from .answers import Unanswerable, answer
-from .model import ReadModel
+from .model import ReadModel, near
 from .profiles import all_profiles, one_profile
 
-__all__ = ["ReadModel", "answer", "describe", "Unanswerable", "all_profiles", "one_profile"]
+__all__ = ["ReadModel", "answer", "describe", "near", "Unanswerable", "all_profiles", "one_profile"]

@@ -39,7 +39,7 @@ def window_metrics(
             numbers = {"mean": fmean(values), "min": min(values), "max": max(values), "last": values[-1], "p95": p95}
             shown[name] = {key: display(name, value) for key, value in numbers.items()} | {
                 "n": len(values),
-                "unit": metric_row(name).display_unit,
+                "unit": metric_row(name, partition.unit_of(name)).display_unit,
             }
     return shown
 

@@ -33,6 +33,7 @@ def profile_row(agent: str, profile: Profile, *, has_profile: bool) -> dict[str,
         "monitoring_enabled": profile.monitoring_enabled,
         "auto_scaling_enabled": profile.auto_scaling_enabled,
         "thresholds": thresholds,
+        "directions": {metric: profile.direction_of(metric).value for metric in thresholds},
         "units": {metric: metric_row(metric).display_unit for metric in thresholds},
         "scaling": scaling,
         "origins": {
@@ -50,7 +51,7 @@ def profile_row(agent: str, profile: Profile, *, has_profile: bool) -> dict[str,
 def all_profiles(profiles: Profiles) -> dict[str, Any]:
     """Every profile by agent, and the default one of everybody else."""
     return {
-        "default": profile_row(profiles.default.agent, profiles.default, has_profile=True),
+        "default": one_profile(profiles, profiles.default.agent),
         "profiles": [
             profile_row(agent, profile, has_profile=True) for agent, profile in sorted(profiles.by_agent.items())
         ],
@@ -60,7 +61,7 @@ def all_profiles(profiles: Profiles) -> dict[str, Any]:
 def one_profile(profiles: Profiles, agent: str) -> dict[str, Any]:
     """What an agent (canonical name) is judged by, whether it has a profile or not."""
     if agent == profiles.default.agent:
-        return profile_row(agent, profiles.default, has_profile=True)
+        return profile_row(agent, profiles.default, has_profile=bool(profiles.default.origins))
     own = profiles.by_agent.get(agent)
     return profile_row(agent, own or profiles.default, has_profile=own is not None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from bmad_processor.metric_types import is_reported
 from bmad_processor.settings import EngineSettings
 from bmad_processor.state import Partition
 from bmad_processor.store import Snapshot
@@ -13,9 +14,6 @@ from bmad_processor.trend import MIN_POINTS, Point, Slope, independent, slope_of
 from . import lately
 
 HOUR_NS: Final = 3_600_000_000_000
-
-_REPORTED_PREFIX: Final = "reported:"
-"""Of metric types that agents tell of themselves."""
 
 
 def trends(
@@ -35,10 +33,11 @@ def trends(
     """
     known = store.metric_types(str(partition.key))
     # what an agent says of itself is shown, not analysed, unless it is asked for by name
-    names = [name for name in known if not name.startswith(_REPORTED_PREFIX)] if metric is None else [metric]
+    names = [name for name in known if not is_reported(name)] if metric is None else [metric]
     return {
         name: _row(
             name,
+            partition.unit_of(name),
             independent(
                 lately.points(store, partition, name, settings, now_ns=now_ns, window_ns=window_ns), settings.window_ns
             ),
@@ -47,8 +46,7 @@ def trends(
     }
 
 
-def _row(name: str, points: list[Point]) -> dict[str, Any]:
-    unit = metric_row(name).display_unit
+def _row(name: str, custom_unit: str, points: list[Point]) -> dict[str, Any]:
     slope = slope_of(points)
     per_hour = None if slope is None else display(name, slope.per_ns * HOUR_NS)
     bounds = interval_per_hour(name, slope)
@@ -61,7 +59,7 @@ def _row(name: str, points: list[Point]) -> dict[str, Any]:
         "ci95": bounds,
         "n": len(points),
         "significant": significant,
-        "unit": unit,
+        "unit": metric_row(name, custom_unit).display_unit,
         "from": points[0][0] / 1e9 if points else None,
         "to": points[-1][0] / 1e9 if points else None,
         "reason": _reason(slope, bounds, len(points), significant=significant),

@@ -16,9 +16,20 @@ from typing import Any, Final
 
 from bmad_processor import engine, window
 from bmad_processor.decode import Decoder
-from bmad_processor.model import Alert, AlertEvent, AlertStatus, Batch, HistoryPoint, Level, Outputs, Signal, Step
+from bmad_processor.model import (
+    Alert,
+    AlertEvent,
+    AlertStatus,
+    Batch,
+    HistoryPoint,
+    Level,
+    Outputs,
+    PartitionKey,
+    Signal,
+    Step,
+)
 from bmad_processor.read_model import ReadModel, answer
-from bmad_processor.settings import EngineSettings, Profile, Profiles
+from bmad_processor.settings import HOST_AGENT, EngineSettings, Profile, Profiles
 from bmad_processor.state import EngineState, Partition
 from bmad_processor.store import alert_to_dict, event_to_dict, hint_to_dict
 from bmad_processor.summary import agent_label
@@ -127,6 +138,16 @@ class EmbeddedHost:
         with self._saying:  # one at a time, so that what fired is said before it resolves
             while self._unsaid:
                 self._listener(event_to_dict(self._unsaid.popleft()))
+
+
+def summary_without_data(profile: Profile, now_ns: int) -> dict[str, Any]:
+    """The summary of an agent that has a profile and has never been heard of: the keys of every other one."""
+    settings = EngineSettings(profiles=Profiles(by_agent={profile.agent: profile}))
+    host = EmbeddedHost(settings, clock=lambda: now_ns)
+    key = PartitionKey("host" if profile.agent == HOST_AGENT else "agent", "", profile.agent)
+    host._state.partitions[str(key)] = Partition(key, now_ns, now_ns)
+    summary = host.answer(f"agents/{profile.agent}", {})
+    return summary | {"first_seen": None, "last_seen": None, "age_s": None, "is_active": False}
 
 
 class _Memory:

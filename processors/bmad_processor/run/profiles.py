@@ -18,17 +18,15 @@ from bmad_processor.agent_names import canonical
 from bmad_processor.config.profile_files import (
     MAX_PROFILES,
     Change,
-    Dropped,
     dropped_levels,
     profile_of,
     write_change,
 )
-from bmad_processor.config.profile_patch import Inherit, KeyPath, ProfilePatch, Wish, layer_of, read_patch
+from bmad_processor.config.profile_patch import Inherit, ProfilePatch, Wish, layer_of, read_patch
 from bmad_processor.config.profiles import Layer, Layers, list_files, merge_layers, read_layers
+from bmad_processor.config.yaml_edit import KeyPath
 from bmad_processor.errors import ConfigError, Problem, ProfileError
-from bmad_processor.read_model import one_profile
 from bmad_processor.settings import Profiles
-from bmad_processor.summary import display
 
 _LOG: Final = logging.getLogger("bmad_otel.collector")
 
@@ -104,11 +102,7 @@ class ProfileKeeper:
             self._install(change.profiles)
         if change.file is not None:
             _LOG.info("profile of %s changed in %s", agent, change.file)
-        return one_profile(change.profiles, agent) | {
-            "is_persisted": change.file is not None,
-            "file": None if change.file is None else str(change.file),
-            "dropped": [_row(one) for one in change.dropped],
-        }
+        return change.to_dict(agent)
 
     def _persist(self, agent: str, patch: ProfilePatch, replace: bool) -> Change:
         # what is written now is newer than what was registered for the same keys, and must not be hidden by it
@@ -213,12 +207,3 @@ def _layers_of(registered: Mapping[str, Mapping[KeyPath, Wish]]) -> tuple[dict[s
         if layer is not None:
             layers[agent] = layer
     return layers, problems
-
-
-def _row(dropped: Dropped) -> dict[str, Any]:
-    return {
-        "metric_type": dropped.metric,
-        "level": dropped.level.label,
-        "value": display(dropped.metric, dropped.value),
-        "reason": str(dropped),
-    }

@@ -117,12 +117,12 @@ def run_in_foreground(
         return serve(home, paths, log=None, on_ready=ready)
 
 
-def stop(home: Home, *, progress: Progress) -> Stopped:
+def stop(home: Home, *, progress: Progress, deadline_s: float = STOP_DEADLINE_S) -> Stopped:
     """Ends the service and waits until it has: by SIGTERM, after the deadline by SIGKILL. Raises StartError."""
     if not home.path.is_dir():
         return Stopped.NOT_RUNNING
     with exclusive(home, _LOCK_S):
-        return _stop(home, progress)
+        return _stop(home, progress, deadline_s)
 
 
 def launch(
@@ -222,7 +222,7 @@ def _running(home: Home, progress: Progress) -> Record | None:
         waiting.tick()
 
 
-def _stop(home: Home, progress: Progress) -> Stopped:
+def _stop(home: Home, progress: Progress, deadline_s: float = STOP_DEADLINE_S) -> Stopped:
     """Called with the lock held."""
     record, pid = find(home), read_pid(home)
     identity = record.identity if record is not None else pid
@@ -230,9 +230,9 @@ def _stop(home: Home, progress: Progress) -> Stopped:
         forget(home, None)
         return Stopped.NOT_RUNNING
     result = Stopped.STOPPED
-    if not _end(identity, signal.SIGTERM, STOP_DEADLINE_S, _Waiting(progress, "waiting for its last commit")):
+    if not _end(identity, signal.SIGTERM, deadline_s, _Waiting(progress, "waiting for its last commit")):
         result = Stopped.KILLED
-        progress(f"process {identity.pid} did not stop within {STOP_DEADLINE_S:g} s, killing it")
+        progress(f"process {identity.pid} did not stop within {deadline_s:g} s, killing it")
         if not _end(identity, signal.SIGKILL, _KILL_S, _Waiting(progress, "waiting for the system to end it")):
             raise StartError(f"process {identity.pid} cannot be ended")
     forget(home, None)

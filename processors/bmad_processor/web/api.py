@@ -1,6 +1,6 @@
 """The ASGI application of ``/api/v1``: JSON only, and read-only but for profiles.
 
-``/api/performance`` is what the dashboard of BMAD asks.
+``/api/performance`` is what BMAD's dashboard asks.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def build_api(
         routes=[
             Route("/healthz", is_alive),
             Route("/api/v1/status", tell_status),
-            Route("/api/performance", show_dashboard),
             *profile_routes(put_profile),
+            Route("/api/performance", show_dashboard),
             Route("/api/v1/{path:path}", ask),
         ],
         middleware=[Middleware(HostCheck, allowed=tuple(allowed_hosts))],

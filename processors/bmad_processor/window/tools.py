@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from bmad_processor.model import ANY_TOOL, ToolSample, ToolTotals
-from bmad_processor.settings import SECOND, EngineSettings
-from bmad_processor.state import EngineState, Instance, Partition, ToolUse
+from bmad_processor.settings import EngineSettings
+from bmad_processor.state import EngineState, Partition, ToolUse
 
-from .streams import OVERFLOW, stream_of
+from .streams import OVERFLOW, is_beginning_known, stream_of
 
 MAX_TOOLS: Final = 100
 """Tools told apart within one agent; programs that put arguments into a tool's name would grow without end."""
@@ -30,17 +30,16 @@ def add_tools(
     if isinstance(sample, ToolSample):
         _count(state, partition, sample, sample.count, sample.sum_ns)
         return
-    # of a common instance the streams stay apart, for a difference between two of them would be calls nobody made
-    stream_name = sample.stream if instance == sample.instance else f"{sample.instance}/{sample.stream}"
-    stream = stream_of(state, partition, ("tools", instance, stream_name), settings)
+    stream = stream_of(state, partition, "tools", instance, sample, settings)
     if stream is None:
         return
     is_new = not stream.time_ns
     if not is_new and time_ns <= stream.time_ns:
         state.count("repeated")
         return
-    is_usable = not is_new or _is_beginning_known(
-        state, partition.instances[instance], sample.start_ns, time_ns, settings
+    known = partition.instances[instance]
+    is_usable = not is_new or is_beginning_known(
+        state, known, known.metrics_since_ns, start_ns=sample.start_ns, time_ns=time_ns, settings=settings
     )
     count, sum_ns = sample.count, sample.sum_ns
     is_reset = sample.start_ns != stream.start_ns or sample.count < stream.count
@@ -49,15 +48,6 @@ def add_tools(
     stream.start_ns, stream.time_ns, stream.count, stream.sum_ns = sample.start_ns, time_ns, sample.count, sample.sum_ns
     if is_usable and count > 0:
         _count(state, partition, sample, count, sum_ns)
-
-
-def _is_beginning_known(
-    state: EngineState, instance: Instance, start_ns: int, time_ns: int, settings: EngineSettings
-) -> bool:
-    """Whether a stream seen for the first time was zero within our sight, so that its value is a difference."""
-    if 0 < instance.metrics_since_ns <= time_ns - SECOND:  # it reported before, without this stream
-        return True
-    return start_ns > 0 and start_ns >= min(instance.first_seen_ns, state.now_ns - settings.window_ns)
 
 
 def _count(state: EngineState, partition: Partition, sample: ToolSample | ToolTotals, count: int, sum_ns: int) -> None:

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
+from bmad_processor.addresses import is_endpoint
+
 _DURATION_NS: Final = {
     "ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000,
     "m": 60_000_000_000, "h": 3_600_000_000_000, "d": 86_400_000_000_000,
@@ -74,17 +76,9 @@ def parse_ratio(value: object) -> float:
 
 def parse_endpoint(value: object) -> str:
     """``host:port``; port 0 asks for any free port. A host is needed: say ``0.0.0.0:4317`` to mean all."""
-    if isinstance(value, str):
-        host, colon, port = value.rpartition(":")
-        if colon and host and "/" not in host and len(port) <= 5 and port.isdigit() and int(port) < 65536:
-            return value
+    if isinstance(value, str) and is_endpoint(value):
+        return value
     raise _refuse("an address as host:port, such as localhost:4317")
-
-
-def split_endpoint(endpoint: str) -> tuple[str, int]:
-    """Host (without the brackets of IPv6) and port of a checked endpoint."""
-    host, _, port = endpoint.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 DurationNs = Annotated[int, BeforeValidator(parse_duration, json_schema_input_type=str)]

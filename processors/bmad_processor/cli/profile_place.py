@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bmad_processor.addresses import split_endpoint
 from bmad_processor.agent_names import CANONICAL, canonical
 from bmad_processor.errors import ConfigError, Problem
-from bmad_processor.fields import split_endpoint
 from bmad_processor.read_model import Unanswerable, all_profiles, near, one_profile
 from bmad_processor.service import Home
 from bmad_processor.settings import HOST_AGENT, Profiles

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
+from bmad_processor.addresses import split_endpoint
 from bmad_processor.emit.config import OtlpHttpConfig
 from bmad_processor.errors import Problem
-from bmad_processor.fields import Config, split_endpoint
+from bmad_processor.fields import Config
 from bmad_processor.model import Signal
 
 from .complaints import one_of

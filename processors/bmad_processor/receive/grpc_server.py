@@ -23,8 +23,8 @@ from typing import Final
 import grpc
 from grpc_status import rpc_status
 
+from bmad_processor.addresses import split_endpoint
 from bmad_processor.errors import StartError
-from bmad_processor.fields import split_endpoint
 from bmad_processor.model import Signal
 
 from .config import GrpcConfig

@@ -19,13 +19,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Protocol
 
+from bmad_processor.addresses import split_endpoint
 from bmad_processor.config import ApiConfig, CollectorConfig, load_config
 from bmad_processor.config.agent_performance import AgentPerformanceConfig
 from bmad_processor.config.schema import AGENT_PERFORMANCE, type_of
 from bmad_processor.emit import ConsoleWriter, build_exporter
 from bmad_processor.emit.config import ConsoleConfig
 from bmad_processor.emit.request import Exporter
-from bmad_processor.fields import split_endpoint
 from bmad_processor.log_level import set_up_logging
 from bmad_processor.model import Signal
 from bmad_processor.read_model import ReadModel

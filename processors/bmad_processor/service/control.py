@@ -15,8 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from bmad_processor.addresses import split_endpoint
 from bmad_processor.errors import StartError
-from bmad_processor.fields import split_endpoint
 
 from .endpoints import reachable
 from .home import Home

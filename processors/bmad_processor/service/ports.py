@@ -6,9 +6,9 @@ import errno
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from bmad_processor.addresses import split_endpoint
 from bmad_processor.config import ApiConfig, CollectorConfig
 from bmad_processor.errors import StartError
-from bmad_processor.fields import split_endpoint
 from bmad_processor.receive import OtlpReceiverConfig
 from bmad_processor.receive.listen import bind, release
 

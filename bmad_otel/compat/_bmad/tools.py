@@ -81,8 +81,10 @@ def _using(original: Callable[..., Any]) -> Callable[..., Any]:
                 client = getattr(self, "mcp_client", None)
                 if not getattr(self, "enhanced_enabled", True) or client is None:
                     call.fail(FAILED, "enhanced MCP is not initialised")
-                elif hasattr(client, "get_tool") and _tool(client, tool_name) is None:
+                elif hasattr(client, "get_tool") and (tool := _tool(client, tool_name)) is None:
                     call.fail(NOT_FOUND, f"no tool {tool_name}")
+                elif hasattr(client, "get_tool") and getattr(tool, "handler", self) is None:
+                    call.fail(FAILED, f"{tool_name} has no handler")
                 else:
                     call.fail(FAILED, "the call returned nothing; BMAD's log has the reason")
             return result

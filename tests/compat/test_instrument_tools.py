@@ -114,3 +114,22 @@ def test_mended_the_enhanced_layer_returns_what_tools_return(ended: list[Readabl
     uninstrument_bmad()
     assert not hasattr(module.EnhancedMCPIntegration, "initialize")
     assert not hasattr(type(client), "call_enhanced_tool")
+
+
+def test_a_tool_that_calls_itself_is_two_calls(ended: list[ReadableSpan]) -> None:
+    instrument_bmad(set_up=False, mend=True)
+    module = importlib.import_module(ENHANCED)
+
+    async def main() -> None:
+        integration = module.EnhancedMCPIntegration("RnD")
+        await integration.initialize()
+
+        async def countdown(parameters: Any, context: Any) -> Any:
+            left = parameters["left"]
+            return await integration.use_enhanced_mcp_tool("countdown", {"left": left - 1}) if left else "zero"
+
+        integration.register_tool("countdown", countdown)
+        assert await integration.use_enhanced_mcp_tool("countdown", {"left": 2}) == "zero"
+
+    asyncio.run(main())
+    assert [span.name for span in ended] == ["tools/call countdown"] * 3

@@ -91,9 +91,13 @@ def configuration() -> str:
     parts += [
         "## service\n\n" + summary(ServiceConfig) + "\n\n" + options(ServiceConfig),
         "## Profile files\n\n"
-        'One YAML file per agent. From bottom to top: the built-in thresholds, the profile of agent `"*"`, the '
-        "agent's own; merged per metric type and level. An inherited level that contradicts the agent's own levels is "
-        "dropped.\n\n" + options(ProfileConfig),
+        "One YAML file per agent, and one per group of agents. A file with `agent: NAME` is an agent's own profile; "
+        "with `group: NAME` beside it the agent belongs to that group (at most one). A file with `group: NAME` and "
+        'without `agent` is the shared part of the group. The file with `agent: "*"` is the default of everyone.\n\n'
+        "From bottom to top: the built-in thresholds, the default, the agent's group, the agent's own, what a program "
+        "registered while the collector runs; merged per metric type and level, and per key of `scaling`. An inherited "
+        "level that contradicts the levels laid over it is dropped. More: [profiles](../profiles.md).\n\n"
+        + options(ProfileConfig),
         "### Thresholds\n\nLevels are `info`, `warning`, `critical` and `emergency`; they are crossed upwards where "
         "high is bad and downwards where low is bad. A type `custom:<name>` takes "
         f"{expected_value('custom:name')}.\n\n" + _thresholds(),

@@ -7,6 +7,7 @@
     ├── StartError           a listener, file or database could not be opened at start
     ├── MissingExtra         a part was asked for whose `pip install` extra is not there
     ├── StoreError           the state on disk cannot be read or written
+    ├── ProfileError         a profile cannot be changed where it is kept
     └── Refused              one request was not taken (carries what the sender must know)
         ├── Malformed        theirs, permanent: INVALID_ARGUMENT, HTTP 400
         ├── TooLarge         theirs, permanent: RESOURCE_EXHAUSTED, HTTP 413
@@ -65,6 +66,10 @@ class MissingExtra(ProcessorError):
 
 class StoreError(ProcessorError):
     """The state on disk cannot be read or written."""
+
+
+class ProfileError(ProcessorError):
+    """A profile cannot be changed where it is kept: no directory, not writable, or somebody else is at it."""
 
 
 class Refused(ProcessorError):

@@ -51,6 +51,11 @@ class Profile:
     scaling: ScalingRules = ScalingRules()
     monitoring_enabled: bool = True
     auto_scaling_enabled: bool = True
+    group: str = ""
+    """The group whose shared part lies below the agent's own; empty without one."""
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Path of a value (``thresholds::cpu_usage::warning``) to the layer it comes from: ``default``, ``group``,
+    ``agent`` or ``registered``. What is not in it is built in. For showing only; nothing is decided by it."""
     directions: Mapping[str, Direction] = field(default_factory=dict)
     """Metric type to the side that is bad, where it is not the one of the table; mainly for custom values."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from bmad_processor.agent_names import CANONICAL
 from bmad_processor.config import CollectorConfig, Pipeline, load_config
 from bmad_processor.config.agent_performance import AgentPerformanceConfig
 from bmad_processor.emit.config import FileConfig, OtlpGrpcConfig, OtlpHttpConfig
@@ -38,7 +39,7 @@ def test_main_file_works_without_a_backend() -> None:
     }
     assert config.extensions["sqlite"] == SqliteConfig(path="./bmad-otel.db")
     assert config.engine is not None
-    assert set(config.profiles.by_agent) == {"ProductOwner", "Architect", "TestEngineer"}
+    assert set(config.profiles.by_agent) == set(CANONICAL)
 
 
 def test_state_path_comes_from_the_environment() -> None:

@@ -25,15 +25,16 @@ def read(tmp_path: Path, **files: str) -> Profiles:
 
 
 @pytest.mark.parametrize(
-    ("agent", "cpu", "response", "error", "scaling"),
+    ("agent", "group", "cpu", "response", "error", "scaling"),
     [
-        ("ProductOwner", (0.60, 0.80), (3, 8), (0.03, 0.08), ScalingRules(0.70, 0.80, 1, 3)),
-        ("Architect", (0.70, 0.85), (5, 12), (0.02, 0.05), ScalingRules(0.75, 0.85, 1, 2)),
-        ("TestEngineer", (0.80, 0.90), (10, 20), (0.05, 0.10), ScalingRules(0.85, 0.90, 1, 5)),
+        ("ProductOwner", "planning", (0.60, 0.80), (3, 8), (0.03, 0.08), ScalingRules(0.70, 0.80, 1, 3)),
+        ("Architect", "design", (0.70, 0.85), (5, 12), (0.02, 0.05), ScalingRules(0.75, 0.85, 1, 2)),
+        ("TestEngineer", "quality", (0.80, 0.90), (10, 20), (0.05, 0.10), ScalingRules(0.85, 0.90, 1, 5)),
     ],
 )
 def test_shipped_profiles(
     agent: str,
+    group: str,
     cpu: tuple[float, float],
     response: tuple[float, float],
     error: tuple[float, float],
@@ -53,6 +54,7 @@ def test_shipped_profiles(
         scaling,
         monitoring_enabled=True,
         auto_scaling_enabled=True,
+        group=group,
     )
 
 
@@ -61,6 +63,24 @@ def test_shipped_default_is_the_built_in_one() -> None:
     assert profiles.default == Profile("*")
     assert profiles.by_agent == {}
     assert profiles.of(PartitionKey("agent", "", "Unheard")) == Profile("*")
+
+
+@pytest.mark.parametrize(
+    ("metric", "levels"),
+    [
+        ("cpu_usage", (0.70, 0.85, 0.95)),
+        ("memory_usage", (0.80, 0.90, 0.95)),
+        ("response_time", (5, 10, 30)),
+        ("error_rate", (0.05, 0.10, 0.20)),
+        ("queue_size", (100, 500, 1000)),
+    ],
+)
+def test_agents_without_a_profile_have_the_thresholds_of_the_bmad_monitor(
+    metric: str, levels: tuple[float, float, float]
+) -> None:
+    assert Profiles().of(PartitionKey("agent", "", "Unheard")).thresholds[metric] == dict(
+        zip((W, C, E), levels, strict=True)
+    )
 
 
 def test_layers(tmp_path: Path) -> None:
@@ -134,6 +154,32 @@ def test_names_are_canonical_and_files_come_in_order(tmp_path: Path) -> None:
 def test_custom_metric_types(tmp_path: Path) -> None:
     profiles = read(tmp_path, a="agent: a\nthresholds: {custom:lag: {warning: 3, critical: 5}}\n")
     assert profiles.by_agent["a"].thresholds["custom:lag"] == {W: 3, C: 5}
+
+
+def test_a_group_lies_between_the_default_and_the_agent(tmp_path: Path) -> None:
+    profiles = read(
+        tmp_path,
+        agent="agent: one\ngroup: builders\nthresholds: {cpu_usage: {critical: 90%}}\n",
+        alone="agent: two\nthresholds: {cpu_usage: {critical: 90%}}\n",
+        everyone='agent: "*"\nthresholds: {cpu_usage: {warning: 50%, critical: 60%}}\nscaling: {max_instances: 7}\n',
+        shared="group: builders\nthresholds: {cpu_usage: {warning: 80%}}\nscaling: {min_instances: 2}\n"
+        "monitoring_enabled: false\n",
+    )
+    one, two = profiles.by_agent["one"], profiles.by_agent["two"]
+    assert one.thresholds["cpu_usage"] == {W: 0.8, C: 0.9, E: 0.95}
+    assert two.thresholds["cpu_usage"] == {W: 0.5, C: 0.9, E: 0.95}
+    assert (one.scaling, two.scaling) == (ScalingRules(0.75, 0.8, 2, 7), ScalingRules(0.75, 0.8, 1, 7))
+    assert (one.group, two.group) == ("builders", "")
+    assert (one.monitoring_enabled, two.monitoring_enabled) == (False, True)
+    assert profiles.default.monitoring_enabled
+    assert one.origins == {
+        "thresholds::cpu_usage::warning": "group",
+        "thresholds::cpu_usage::critical": "agent",
+        "scaling::max_instances": "default",
+        "scaling::min_instances": "group",
+        "monitoring_enabled": "group",
+    }
+    assert list(profiles.by_agent) == ["one", "two"]  # a shared part is nobody's profile
 
 
 def test_memory_as_a_size_is_a_threshold_of_bytes(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import typer
 from bmad_processor.errors import ConfigError, MissingExtra, ProcessorError
 from bmad_processor.read_model import Unanswerable
 
-from . import collecting, costs, diagnosing, reading
+from . import collecting, costs, diagnosing, profiles, reading
 from .exit_codes import FAILED, NO_DATA, OK, USAGE
 from .output import Output
 from .source import NoData
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for topic in (collecting, reading, costs, diagnosing):
+for topic in (collecting, reading, costs, profiles, diagnosing):
     topic.register(app)
 
 

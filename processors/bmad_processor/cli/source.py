@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from bmad_processor.errors import ProcessorError, StoreError
+from bmad_processor.errors import ConfigError, Problem, ProcessorError, StoreError
 from bmad_processor.fields import split_endpoint
 from bmad_processor.read_model import ReadModel, Unanswerable, answer
 from bmad_processor.store import StoreReader
@@ -75,16 +75,28 @@ class Source:
 
 
 def ask(
-    endpoint: str, path: str, params: Mapping[str, str] | None = None, *, timeout_s: float = TIMEOUT_S
+    endpoint: str,
+    path: str,
+    params: Mapping[str, str] | None = None,
+    *,
+    body: Mapping[str, Any] | None = None,
+    timeout_s: float = TIMEOUT_S,
 ) -> dict[str, Any]:
-    """The answer of the API at ``endpoint``. Raises Unreachable, Failed, NoData or Unanswerable."""
+    """The answer of the API at ``endpoint``; with ``body``, the answer to putting that there.
+
+    Raises Unreachable, Failed, NoData, Unanswerable, or ConfigError with what is wrong with ``body``.
+    """
     host, port = split_endpoint(endpoint)
     target = "/api/v1/" + quote(path) + ("?" + urlencode(params) if params else "")
     connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     try:
-        connection.request("GET", target, headers={"Accept": "application/json"})
+        if body is None:
+            connection.request("GET", target, headers={"Accept": "application/json"})
+        else:
+            headers = {"Accept": "application/json", "Content-Type": "application/json"}
+            connection.request("PUT", target, json.dumps(body), headers)
         response = connection.getresponse()
-        body = response.read(MAX_ANSWER_BYTES + 1)
+        content = response.read(MAX_ANSWER_BYTES + 1)
     except TimeoutError as error:
         raise Failed(f"the collector at {endpoint} did not answer within {timeout_s:g} s") from error
     except OSError as error:
@@ -95,7 +107,7 @@ def ask(
     finally:
         connection.close()
     try:
-        data = json.loads(body) if len(body) <= MAX_ANSWER_BYTES else None
+        data = json.loads(content) if len(content) <= MAX_ANSWER_BYTES else None
     except ValueError:
         data = None
     if not isinstance(data, dict):
@@ -105,6 +117,8 @@ def ask(
     code, detail = str(data.get("error")), str(data.get("detail"))
     if code == "no_store":
         raise NoData(detail)
-    if response.status in (400, 404):
+    if code == "invalid_profile":
+        raise ConfigError([Problem(**problem) for problem in data.get("problems") or ()])
+    if response.status in (400, 404) or code == "cannot_persist":
         raise Unanswerable(response.status, code, detail, [str(item) for item in data.get("suggestions") or ()])
     raise Failed(f"the collector at {endpoint} could not answer ({response.status}): {detail}")

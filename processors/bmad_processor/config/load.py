@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bmad_processor.errors import ConfigError, Problem
 from bmad_processor.fields import Config
-from bmad_processor.settings import Profiles
 
 from .agent_performance import AgentPerformanceConfig
 from .complaints import check, unknown_key
@@ -60,7 +59,9 @@ def _check(root: Node, environ: Mapping[str, str]) -> tuple[CollectorConfig | No
             problems.append(problem(root, (key,), message, expected, at_key=True))
     defined = {section: _components(root, section, problems) for section in SECTIONS}
     problems += _check_single(root)
-    profiles = _profiles(root, environ, problems)
+    profile_paths = _profile_paths(root)
+    profiles, found = load_profiles(profile_paths, environ)
+    problems += found
     if find(root, ("service",)) is None:
         message = "there is no service: nothing would run"
         problems.append(Problem(root.file, 0, "service", message, "service with extensions and pipelines"))
@@ -90,6 +91,7 @@ def _check(root: Node, environ: Mapping[str, str]) -> tuple[CollectorConfig | No
         extensions=running["extensions"],
         pipelines=pipelines,
         profiles=profiles,
+        profile_paths=tuple(profile_paths),
         engine=performance.to_settings(profiles) if performance is not None else None,
     )
     return config, problems, _unused(root, used)
@@ -136,17 +138,14 @@ def _check_single(root: Node) -> list[Problem]:
     return problems
 
 
-def _profiles(root: Node, environ: Mapping[str, str], problems: list[Problem]) -> Profiles:
+def _profile_paths(root: Node) -> list[Path]:
     for component, block in entries(find(root, ("processors",))):
         if type_of("processors", component) == AGENT_PERFORMANCE:
             # each is relative to the file that names it, which need not be the one that has the rest of the block
             named = [(item.file, item.value if item.text is None else item.text)
                      for _, item in items(find(block, ("profiles",)))]  # fmt: skip
-            paths = [Path(file).parent / name for file, name in named if isinstance(name, str)]
-            profiles, found = load_profiles(paths, environ)
-            problems += found
-            return profiles
-    return Profiles()
+            return [Path(file).parent / name for file, name in named if isinstance(name, str)]
+    return []
 
 
 def _unused(root: Node, used: Mapping[str, set[str]]) -> list[Problem]:

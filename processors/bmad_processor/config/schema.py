@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final
 
@@ -114,6 +115,8 @@ class CollectorConfig:
     extensions: Mapping[str, Config]
     pipelines: Mapping[str, Pipeline]
     profiles: Profiles = field(default_factory=Profiles)
+    profile_paths: tuple[Path, ...] = ()
+    """The files and directories that `profiles` come from."""
     engine: EngineSettings | None = None
     """None when no pipeline uses `agent_performance`."""
     warnings: tuple[Problem, ...] = ()

@@ -7,6 +7,7 @@ application and the command line (when it reads the file itself) print the same 
 from __future__ import annotations
 
 from .answers import Unanswerable, answer
-from .model import ReadModel
+from .model import ReadModel, near
+from .profiles import all_profiles, one_profile
 
-__all__ = ["ReadModel", "answer", "Unanswerable"]
+__all__ = ["ReadModel", "answer", "Unanswerable", "all_profiles", "one_profile", "near"]

@@ -43,6 +43,9 @@ def answer(model: ReadModel, path: str, params: Mapping[str, str]) -> dict[str, 
         case ["agents", *rest] if "/".join(rest):
             _check_names(params, ("namespace",))
             return _agent(model, "/".join(rest), params)
+        case ["profiles", *rest] if "/".join(rest):
+            _check_names(params, ())
+            return _profile(model, "/".join(rest))
     raise Unanswerable(404, "not_found", f"there is no /api/v1/{path}", sorted(_PLAIN))
 
 
@@ -71,6 +74,11 @@ def _scaling(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
     return model.scaling(_limit(params))
 
 
+def _profiles(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
+    del params
+    return model.profiles()
+
+
 def _costs(model: ReadModel, params: Mapping[str, str]) -> dict[str, Any]:
     return model.costs(_one_of(params, "group_by", list(GROUPS)) or "agent")
 
@@ -80,6 +88,7 @@ _PLAIN: Final[dict[str, tuple[tuple[str, ...], Callable[[ReadModel, Mapping[str,
     "agents": ((), _agents),
     "alerts": (("agent", "level", "status", "limit"), _alerts),
     "scaling": (("limit",), _scaling),
+    "profiles": ((), _profiles),
     "costs": (("group_by",), _costs),
 }
 """Paths without a name in them: parameters, and who answers."""
@@ -90,6 +99,13 @@ def _agent(model: ReadModel, name: str, params: Mapping[str, str]) -> dict[str, 
     if summary is None:
         raise _unknown_agent(model, name)
     return summary
+
+
+def _profile(model: ReadModel, name: str) -> dict[str, Any]:
+    found = model.profile(name)
+    if found is None:
+        raise Unanswerable(404, "unknown_agent", f"unknown agent: {name}", model.near_profiles(name))
+    return found
 
 
 def _history(model: ReadModel, name: str, params: Mapping[str, str]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from bmad_processor.summary import (
 )
 
 from .costs import agent_cost, costs
+from .profiles import all_profiles, one_profile
 
 
 class ReadModel:
@@ -127,6 +128,25 @@ class ReadModel:
         """The latest advice per agent, and the newest ``limit`` changes of advice."""
         with self._reader.snapshot() as store:
             return {"hints": store.hints(), "changes": store.hint_log(limit)}
+
+    def profiles(self) -> dict[str, Any]:
+        """Every profile, merged."""
+        with self._reader.snapshot() as store:
+            return all_profiles(store.settings().profiles)
+
+    def profile(self, name: str) -> dict[str, Any] | None:
+        """What an agent is judged by; ``*`` is the default profile. None for a name that nothing is known of."""
+        agent = canonical(name)
+        with self._reader.snapshot() as store:
+            profiles = store.settings().profiles
+            is_known = agent in (profiles.default.agent, HOST_AGENT, *CANONICAL, *profiles.by_agent)
+            return one_profile(profiles, agent) if is_known or _keys(store, name, None) else None
+
+    def near_profiles(self, name: str) -> list[str]:
+        """Agents with a profile that ``name`` may be a misspelling of."""
+        with self._reader.snapshot() as store:
+            known = {PartitionKey.parse(key).name for key in store.partition_keys() if key.startswith("agent/")}
+            return near(canonical(name), known | {*CANONICAL, *store.settings().profiles.by_agent})
 
     def costs(self, group_by: str) -> dict[str, Any]:
         """Tokens and money of all agents, by one of `costs.GROUPS`."""

@@ -10,12 +10,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from bmad_processor import engine, window
 from bmad_processor.errors import StoreError
 from bmad_processor.model import Batch, Sample
-from bmad_processor.settings import EngineSettings
+from bmad_processor.settings import EngineSettings, Profiles
 from bmad_processor.state import EngineState, load_partition
 from bmad_processor.store import Store
 
@@ -49,6 +50,9 @@ class EngineHost:
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
         self._state = EngineState()
+        self._started_ns = 0
+        self._settings_lock = threading.Lock()
+        self._is_settings_unsaved = False
         self._committer = Committer(store, announcer, on_step=on_step)
         self._wake_at_ns: int | None = None
         self._is_urgent = False
@@ -60,7 +64,8 @@ class EngineHost:
         loaded = self._store.load()
         partitions = [load_partition(text) for text in loaded.partitions.values()]
         self._state = engine.restore(partitions, now_ns=loaded.now_ns, counters=loaded.counters, settings=self.settings)
-        self._store.save_settings(self.settings, self._clock())
+        self._started_ns = self._clock()
+        self._store.save_settings(self.settings, self._started_ns)
         if loaded.unsent:
             _LOG.info("sending %d alert events whose delivery was not confirmed before", len(loaded.unsent))
             self._announcer.announce(loaded.unsent, ())
@@ -86,6 +91,27 @@ class EngineHost:
         self._wake_at_ns = wake_at_ns
         if has_news or is_earlier:
             self._wake.notify()
+
+    def set_profiles(self, profiles: Profiles) -> None:
+        """From the next step on everything is judged by ``profiles``; may be called from any thread.
+
+        Nothing that was learned is lost: histories, baselines, open alerts and cooldowns stay, and an open alert is
+        judged by the new thresholds at the next pane end. The store keeps the settings too; should it not be writable
+        just now, they are written as soon as it is.
+        """
+        with self._settings_lock:
+            with self._lock:
+                self.settings = replace(self.settings, profiles=profiles)
+            self._is_settings_unsaved = True
+            self._save_settings()
+
+    def _save_settings(self) -> None:
+        """Called with the settings' lock held."""
+        try:
+            self._store.save_settings(self.settings, self._started_ns)
+            self._is_settings_unsaved = False
+        except StoreError as error:
+            _LOG.error("could not keep the new profiles in the store, will try again: %s", error)
 
     def counters(self) -> dict[str, int]:
         """What the engine did not use, by reason, and its size."""
@@ -129,6 +155,9 @@ class EngineHost:
                     _LOG.error("could not commit, will try again: %s", error)
                     with self._lock:
                         self._committer.give_back(pending)
+            if is_due and self._is_settings_unsaved:
+                with self._settings_lock:
+                    self._save_settings()
             if is_due:
                 ended_s = time.monotonic()
                 next_commit_s = ended_s + max(self._interval_s, _COMMIT_SHARE * (ended_s - began_s))

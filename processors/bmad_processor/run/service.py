@@ -12,7 +12,7 @@ import os
 import signal as signals
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +36,7 @@ from bmad_processor.store.config import SqliteConfig
 from .announce import Announcer
 from .host import EngineHost
 from .pipeline import Intake, Pipeline, build_routes
+from .profiles import ProfileKeeper
 
 _LOG: Final = logging.getLogger("bmad_otel.collector")
 
@@ -46,11 +47,24 @@ _RECEIVER_SHARE_S: Final = 2.0
 """Requests in hand are answered within this; the rest of the deadline belongs to commit and exporters."""
 
 
+class PutProfile(Protocol):
+    """Changes an agent's profile; see `profiles.ProfileKeeper.put`."""
+
+    def __call__(
+        self, name: str, body: Mapping[str, Any], *, persist: bool, replace: bool = False
+    ) -> dict[str, Any]: ...
+
+
 class ApiFactory(Protocol):
     """Builds the API's ASGI application; the layer above provides it."""
 
     def __call__(
-        self, read_model: ReadModel, status: Callable[[], dict[str, Any]], *, allowed_hosts: Sequence[str] = ()
+        self,
+        read_model: ReadModel,
+        status: Callable[[], dict[str, Any]],
+        *,
+        allowed_hosts: Sequence[str] = (),
+        put_profile: PutProfile | None = None,
     ) -> Any: ...
 
 
@@ -82,6 +96,7 @@ class Collector:
         self._intake: Intake | None = None
         self._host: EngineHost | None = None
         self._announcer: Announcer | None = None
+        self._profiles: ProfileKeeper | None = None
         self.endpoints: dict[str, str] = {}
         """Component to the address it really listens on, such as ``otlp/grpc`` and ``api``."""
 
@@ -129,6 +144,15 @@ class Collector:
             )
             self._stack.callback(self._host.stop)
             self._host.start()
+            self._profiles = ProfileKeeper(
+                config.profile_paths,
+                os.environ,
+                self._host.set_profiles,
+                interval_s=settings.interval_ns / SECOND,
+                clock=self._clock,
+            )
+            self._stack.callback(self._profiles.stop)
+            self._profiles.start(config.profiles)
         interval_ns = settings.interval_ns if settings is not None else 5 * SECOND
         self._intake = Intake(self._host, interval_ns=interval_ns)
         self._start_api(store)
@@ -179,7 +203,12 @@ class Collector:
         for name, extension in self._config.extensions.items():
             if isinstance(extension, ApiConfig) and self._build_api is not None and store is not None:
                 host, _ = split_endpoint(extension.endpoint)
-                app = self._build_api(ReadModel(StoreReader(self._store_path())), self.status, allowed_hosts=[host])
+                app = self._build_api(
+                    ReadModel(StoreReader(self._store_path())),
+                    self.status,
+                    allowed_hosts=[host],
+                    put_profile=None if self._profiles is None else self._profiles.put,
+                )
                 server = AsgiServer(app, extension.endpoint, name="api")
                 server.start()
                 self._stop_later(server.stop, _RECEIVER_SHARE_S)
@@ -221,6 +250,7 @@ class Collector:
             "receivers": {name: receiver.counters() for name, receiver in self._receivers.items()},
             "intake": self._intake.counters() if self._intake is not None else {},
             "engine": self._host.counters() if self._host is not None else {},
+            "profiles": self._profiles.status() if self._profiles is not None else {},
             "announcer": self._announcer.counters() if self._announcer is not None else {},
             "exporters": {name: exporter.counters() for name, exporter in self._exporters.items()},
         }

@@ -47,6 +47,8 @@ def _dump_profile(profile: Profile) -> dict[str, Any]:
         "scaling": asdict(profile.scaling),
         "monitoring_enabled": profile.monitoring_enabled,
         "auto_scaling_enabled": profile.auto_scaling_enabled,
+        "group": profile.group,
+        "origins": dict(profile.origins),
         "directions": {metric: direction.value for metric, direction in profile.directions.items()},
     }
 
@@ -61,5 +63,8 @@ def _load_profile(data: dict[str, Any]) -> Profile:
         scaling=ScalingRules(**{name: value for name, value in data["scaling"].items() if name in _RULES}),
         monitoring_enabled=data["monitoring_enabled"],
         auto_scaling_enabled=data["auto_scaling_enabled"],
+        # not there in what an older release wrote
+        group=data.get("group", ""),
+        origins=data.get("origins", {}),
         directions={metric: Direction(value) for metric, value in data.get("directions", {}).items()},
     )

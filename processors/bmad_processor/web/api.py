@@ -1,9 +1,10 @@
-"""The ASGI application of ``/api/v1``: read-only, JSON only."""
+"""The ASGI application of ``/api/v1``: JSON only, and read-only but for profiles."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import Any
 
 from starlette.applications import Starlette
@@ -14,22 +15,28 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from bmad_processor.errors import StoreError
+from bmad_processor.errors import ConfigError, ProfileError, StoreError
 from bmad_processor.read_model import ReadModel, Unanswerable, answer
 
 from .hosts import HostCheck
 from .json_response import FiniteJsonResponse
+from .profiles import PutProfile, profile_routes
 
 logger = logging.getLogger(__name__)
 
 
 def build_api(
-    read_model: ReadModel, status: Callable[[], dict[str, Any]], *, allowed_hosts: Iterable[str] = ()
+    read_model: ReadModel,
+    status: Callable[[], dict[str, Any]],
+    *,
+    allowed_hosts: Iterable[str] = (),
+    put_profile: PutProfile | None = None,
 ) -> ASGIApp:
     """The application. ``status`` gives the collector's own numbers (called in a worker thread, at any time).
 
     ``allowed_hosts`` are host names, beside ``localhost``, names without a dot and literal addresses, under which the
-    API may be asked for, such as the host of the endpoint it listens on. The application needs no lifespan.
+    API may be asked for, such as the host of the endpoint it listens on. ``put_profile`` changes profiles (called in a
+    worker thread); without it they can only be read. The application needs no lifespan.
     """
 
     # plain functions: starlette runs them in worker threads, so a slow disk never holds up the event loop
@@ -49,11 +56,14 @@ def build_api(
         routes=[
             Route("/healthz", is_alive),
             Route("/api/v1/status", tell_status),
+            *profile_routes(put_profile),
             Route("/api/v1/{path:path}", ask),
         ],
         middleware=[Middleware(HostCheck, allowed=tuple(allowed_hosts))],
         exception_handlers={
             Unanswerable: _unanswerable,
+            ConfigError: _wrong_profile,
+            ProfileError: _not_kept,
             StoreError: _no_store,
             HTTPException: _http_error,
             Exception: _our_fault,
@@ -71,6 +81,18 @@ async def _unanswerable(request: Request, error: Exception) -> Response:
     return FiniteJsonResponse(error.to_dict(), error.status)
 
 
+async def _wrong_profile(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, ConfigError)
+    body = {"error": "invalid_profile", "detail": str(error), "suggestions": []}
+    return FiniteJsonResponse(body | {"problems": [asdict(problem) for problem in error.problems]}, 422)
+
+
+async def _not_kept(request: Request, error: Exception) -> Response:
+    del request
+    return _error(409, "cannot_persist", str(error))
+
+
 async def _no_store(request: Request, error: Exception) -> Response:
     del request
     return _error(503, "no_store", str(error))
@@ -81,6 +103,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return _error(404, "not_found", f"there is no {request.url.path}")
     if error.status_code == 405:
+        if (error.headers or {}).get("Allow") == "PUT":
+            return _error(405, "method_not_allowed", "use GET or PUT", {"Allow": "GET, HEAD, PUT"})
         return _error(405, "method_not_allowed", "the API only reads: use GET", {"Allow": "GET, HEAD"})
     return _error(error.status_code, "http_error", error.detail)
 

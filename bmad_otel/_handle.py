@@ -12,6 +12,7 @@ from opentelemetry.trace import Span
 
 from bmad_otel import _guard, semconv
 from bmad_otel._labels import MAX_NAME_LENGTH, AttributeValue
+from bmad_otel._spending import Tokens, spending_in
 from bmad_otel._task import CURRENT, Task
 from bmad_otel.semconv import Operation
 
@@ -93,10 +94,17 @@ class TaskHandle:
     def record(self, usage: Usage | Mapping[str, Any] | None) -> None:
         """`record_usage` with a `Usage`, or a mapping as model APIs return it: ``input_tokens`` or ``prompt_tokens``,
         ``output_tokens`` or ``completion_tokens``, ``model``, ``provider``. None is no model call."""
-        if self._task is None or usage is None:
+        if usage is None:
             return
         try:
-            _record(self._task, usage if isinstance(usage, Usage) else _usage_of(usage))
+            spending = spending_in(None if self._task is None else self._task.context)
+            if self._task is None and spending is None:
+                return
+            used = _checked(usage if isinstance(usage, Usage) else _usage_of(usage))
+            if self._task is not None:
+                _record(self._task, used)
+            if spending is not None:
+                spending.add(used.model, Tokens(used.input_tokens, used.output_tokens, 1))
         except Exception as error:  # noqa: BLE001 - see the class
             _guard.contain("recording usage", error)
 
@@ -155,10 +163,14 @@ def _workflow_of(task: Task) -> str | None:
     return None
 
 
-def _record(task: Task, usage: Usage) -> None:
+def _checked(usage: Usage) -> Usage:
     for tokens in (usage.input_tokens, usage.output_tokens):
         if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 0:
             raise ValueError(f"usage: tokens must be a whole number, 0 or more, not {tokens!r}")
+    return usage
+
+
+def _record(task: Task, usage: Usage) -> None:
     said = task.said()
     said.input_tokens += usage.input_tokens
     said.output_tokens += usage.output_tokens

@@ -142,21 +142,12 @@ class Spec:
             if options.usage is not None:
                 handle.record(options.usage(result))
             if options.detect_failure is not None:
-                self._judge(handle, options.detect_failure(result))
+                judge(handle, options.detect_failure(result))
             capture = self.capture
             if capture is not None and capture.result and task.span.is_recording():
                 task.span.set_attribute(self._content_keys[1], result_text(result, capture))
         except Exception as error:  # noqa: BLE001 - the functions are the user's, the result goes to the caller
             _guard.contain("looking at a result", error)
-
-    def _judge(self, handle: TaskHandle, verdict: object) -> None:
-        if isinstance(verdict, BaseException):
-            handle.fail(message_of(verdict), error_type=type_name(verdict))
-        elif isinstance(verdict, str):
-            if verdict:
-                handle.fail(verdict)
-        elif verdict:
-            handle.fail()
 
     def _label(self, agent: str | None) -> Labels:
         metric_agent = None if agent is None else state.agents.admit(agent)
@@ -191,6 +182,17 @@ class Spec:
         if capture is not None and capture.arguments and self._names is not None:
             found[self._content_keys[0]] = arguments_text(self._names, args, kwargs, capture)
         return found
+
+
+def judge(handle: TaskHandle, verdict: object) -> None:
+    """Let the task fail when ``detect_failure`` said so (see `track_task`)."""
+    if isinstance(verdict, BaseException):
+        handle.fail(message_of(verdict), error_type=type_name(verdict))
+    elif isinstance(verdict, str):
+        if verdict:
+            handle.fail(verdict)
+    elif verdict:
+        handle.fail()
 
 
 class Started:

@@ -190,6 +190,11 @@ class Task:
             self.leave()
 
     @property
+    def context(self) -> Context:
+        """OpenTelemetry's context of the body."""
+        return self._context
+
+    @property
     def is_running(self) -> bool:
         """Whether it has not ended; a task of the parent process is not running in a forked child."""
         return self in self._running

@@ -21,7 +21,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 TRACKED: Final = "__bmad_otel_tracked__"
-"""Attribute of a wrapper, so that a function is not tracked twice by `instrument_agent`."""
+"""Attribute of a wrapper, the `Options` of its decorator: `instrument_agent` does not track a function twice, and a
+workflow tracks it as its own decorator would."""
 
 
 class Tracker:
@@ -62,7 +63,7 @@ class Tracker:
             names=ArgumentNames.of(target),
         )
         wrapper = _wrapper_for(kind)(target, spec)
-        setattr(wrapper, TRACKED, True)
+        setattr(wrapper, TRACKED, options)
         return cast("Callable[P, R]", wrapper)
 
     def __enter__(self) -> TaskHandle:

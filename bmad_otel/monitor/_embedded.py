@@ -126,5 +126,11 @@ def profile_of(agent: str, body: Body, below: Profile) -> Profile:
     least = scaling.get("min_instances")
     if least is not None and least > scaling.get("max_instances", below.scaling.max_instances):
         scaling["max_instances"] = least
-    switches = {name: body[name] for name in ("monitoring_enabled", "auto_scaling_enabled")}
-    return merged_profile(agent, below, thresholds=thresholds, scaling=scaling, switches=switches)
+    return merged_profile(
+        agent,
+        below,
+        thresholds=thresholds,
+        scaling=scaling,
+        monitoring_enabled=body["monitoring_enabled"],
+        auto_scaling_enabled=body["auto_scaling_enabled"],
+    )

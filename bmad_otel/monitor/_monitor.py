@@ -14,7 +14,7 @@ from bmad_otel import _guard
 from bmad_otel._handle import TaskHandle
 from bmad_otel._labels import OVERFLOW_AGENT
 from bmad_otel._state import state
-from bmad_otel.monitor import _config, _export, _profiles
+from bmad_otel.monitor import _analysis, _config, _export, _profiles
 from bmad_otel.monitor._callbacks import Callback, Callbacks
 from bmad_otel.monitor._embedded import Embedded, summary_without_data
 from bmad_otel.monitor._hooks import Hooks
@@ -226,31 +226,52 @@ class PerformanceMonitor:
         """What is known of an agent under any of its names: ``current_metrics`` (metric to ``value``, ``unit``, ``n``),
         ``baseline_metrics``, ``alerts``, ``recommendations``, ``scaling`` and more; docs/monitor.md lists the keys.
 
-        A metric nobody has measured is absent. ``time_window`` leaves out alerts that ended before it began. Empty for
-        an agent that is not known; one with a profile but without data has the same keys.
+        A metric nobody has measured is absent. With ``time_window`` there are ``window_metrics`` (mean, min, max, last,
+        p95, n and unit of each metric within it), and alerts that ended before it are left out. Empty for an agent that
+        is not known; one with a profile but without data has the same keys.
         """
-        if time_window is not None and not isinstance(time_window, timedelta):
-            raise TypeError(f"time_window must be a timedelta, not {time_window!r}")
+        params = {} if time_window is None else {"window": _analysis.duration("time_window", time_window)}
         name = canonical(str(agent_name))
         try:
-            summary = self._host.ask(f"agents/{name}", {})
+            return self._host.ask(f"agents/{name}", params)
         except Unanswered as error:
             if error.code != "unknown_agent":
                 raise
             body = next((body for own, (_, body) in self._profiles.items() if canonical(own) == name), None)
             return {} if body is None else summary_without_data(name, body)
-        if time_window is not None:
-            begin = summary["as_of"] - time_window.total_seconds()
-            summary["alerts"] = [a for a in summary["alerts"] if (a["resolution_time"] or begin) >= begin]
-        return summary
 
     def get_system_performance_summary(self) -> dict[str, Any]:
         """Host, agents and alerts together: ``cpu_usage``, ``memory_usage`` (percent), ``disk_io``, ``network_io``
         (bytes per second; None until measured), ``active_agents``, ``total_alerts`` and more."""
         return self._host.ask("system-summary", {})
 
+    def analyze_performance_trends(
+        self, agent_name: str, time_window: timedelta | str = timedelta(hours=1)
+    ) -> dict[str, dict[str, Any]]:
+        """Which metrics of an agent rise or fall within ``time_window`` (or ``"90m"``): metric to ``trend`` (slope, in
+        ``unit`` per hour), ``direction`` (``increasing``, ``decreasing`` or ``stable``), ``magnitude`` (its size),
+        ``slope_per_hour``, ``ci95``, ``n``, ``significant``, ``unit``, ``from``, ``to`` and ``reason``.
+
+        What is not significant is ``stable``; with too few values the numbers are None. docs/trends.md says how sure
+        the rest is. Empty for an agent that is not known. Raises ValueError for a time that cannot be looked at.
+        """
+        return _analysis.trends(self._host.ask, agent_name, time_window)
+
+    def predict_scaling_needs(
+        self, agent_name: str, horizon: timedelta | str = timedelta(minutes=15)
+    ) -> dict[str, Any]:
+        """How many instances an agent will need within ``horizon``: ``action`` (``scale_up``, ``scale_down`` or
+        ``maintain``), ``reason``, ``urgency`` (``high``, ``medium`` or ``low``), ``current``, ``desired``,
+        ``min_instances``, ``max_instances`` and the ``evidence`` per metric (docs/trends.md).
+
+        Without data the advice is to maintain, with the reason ``no data``. Raises ValueError for a wrong time.
+        """
+        return _analysis.scaling_needs(self._host.ask, agent_name, horizon)
+
     def export_performance_data(self, format: str = "json") -> str:  # noqa: A002 - the name of the drop-in API
-        """Everything in one document: ``timestamp``, ``system_summary``, ``agent_summaries``, ``recent_alerts``.
+        """Everything in one document: ``timestamp``, ``system_summary``, ``agent_summaries``, ``recent_alerts``,
+        ``history`` and more (docs/export-and-check.md), as ``json``, ``csv``, ``prometheus``, ``openmetrics`` or
+        ``otlp-json``.
 
         Raises ValueError for an unknown format.
         """

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import Final
 
 
 class Signal(StrEnum):
@@ -199,7 +200,41 @@ class TokenTotals:
     tokens: int
 
 
-Sample = TaskSample | TaskTotals | Reading | Total | Increase | TokenSample | TokenTotals
+ANY_TOOL: Final = ""
+"""Tool under which all calls within an agent's tasks are counted together, whatever each was called."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSample:
+    """Finished calls of one tool by an agent: one delta histogram point."""
+
+    key: PartitionKey
+    instance: str
+    time_ns: int
+    tool: str
+    is_error: bool
+    count: int
+    sum_ns: int
+    max_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolTotals:
+    """One cumulative histogram point of tool calls; the window stage turns it into a difference."""
+
+    key: PartitionKey
+    instance: str
+    stream: str
+    start_ns: int
+    time_ns: int
+    tool: str
+    is_error: bool
+    count: int
+    sum_ns: int
+    max_ns: int
+
+
+Sample = TaskSample | TaskTotals | Reading | Total | Increase | TokenSample | TokenTotals | ToolSample | ToolTotals
 
 
 @dataclass(frozen=True, slots=True)

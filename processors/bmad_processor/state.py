@@ -112,6 +112,16 @@ class Named:
 
 
 @dataclass(slots=True)
+class ToolUse:
+    """Calls of one tool since the agent is known."""
+
+    calls: int = 0
+    errors: int = 0
+    sum_ns: int = 0
+    max_ns: int = 0
+
+
+@dataclass(slots=True)
 class Baseline:
     """Exponentially weighted mean and variance."""
 
@@ -184,6 +194,8 @@ class Partition:
     """Since ``tokens_since_ns``."""
     tokens_since_ns: int = 0
     """Event time of the first token use; 0 before."""
+    tools: dict[str, ToolUse] = field(default_factory=dict)
+    """By the tool's name; all together under `ANY_TOOL`."""
 
     def unit_of(self, metric_type: str) -> str:
         """Unit of a custom or reported value, empty when it came without one; empty for all others."""
@@ -332,6 +344,7 @@ def dump_partition(p: Partition) -> str:
                         p.scaling.time_ns],
             "names": [[m, named.unit, named.last_seen_ns] for m, named in p.names.items()],
             "tokens": [p.tokens_since_ns, _dump_tokens(p.tokens)],
+            "tools": [[name, t.calls, t.errors, t.sum_ns, t.max_ns] for name, t in p.tools.items()],
         },
         separators=(",", ":"),
     )  # fmt: skip
@@ -367,6 +380,8 @@ def load_partition(text: str) -> Partition:
             names={m: Named(unit, seen) for m, unit, seen in data.get("names", [])},
             tokens=_load_tokens(tokens),
             tokens_since_ns=tokens_since_ns,
+            # dumps of releases that did not count tools have none
+            tools={name: ToolUse(*counts) for name, *counts in data.get("tools", ())},
         )
     except (KeyError, TypeError, IndexError, OverflowError, RecursionError, json.JSONDecodeError) as error:
         raise ValueError(f"damaged state: {error!r}") from error

@@ -28,7 +28,7 @@ from .metric_types import (
     metric_type,
     render,
 )
-from .model import Exemplar, Level, Measured, PartitionKey
+from .model import ANY_TOOL, Exemplar, Level, Measured, PartitionKey
 from .settings import HOST_AGENT, EngineSettings, Profile
 from .state import Pane, Partition
 
@@ -132,6 +132,8 @@ def agent_summary(
         "thresholds": thresholds_of(profile),
         "directions": directions_of(profile),
         "exemplars": _exemplars(panes),
+        "tools": tools(partition),
+        "tool_calls": partition.tools[ANY_TOOL].calls if ANY_TOOL in partition.tools else None,
         "tasks_total": partition.tasks_total,
         "errors_total": partition.errors_total,
         "first_seen": _seconds(partition.first_seen_ns),
@@ -219,6 +221,22 @@ def scaling(partition: Partition, profile: Profile) -> dict[str, Any]:
         "action": last.action or None,
         "reason": last.reason,
         "as_of": _seconds(last.time_ns) if was_given else None,
+    }
+
+
+def tools(partition: Partition) -> dict[str, dict[str, Any]]:
+    """Tool to its calls since the agent is known, the most called first; durations in seconds. Only of tools whose
+    calls name the agent; ``tool_calls`` counts all that its tasks executed."""
+    named = ((name, use) for name, use in partition.tools.items() if name != ANY_TOOL)
+    used = sorted(named, key=lambda item: (-item[1].calls, item[0]))
+    return {
+        name: {
+            "calls": use.calls,
+            "errors": use.errors,
+            "mean_s": use.sum_ns / use.calls / 1e9 if use.calls else None,
+            "max_s": use.max_ns / 1e9,
+        }
+        for name, use in used
     }
 
 

@@ -94,12 +94,35 @@ def run(tmp_path: Path) -> Run:
 
     def call(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("BMAD_OTEL_")}
-        clean |= {"COLUMNS": "200", "TZ": "UTC"} | env
+        # nor a background service of whoever runs the tests
+        clean |= {"COLUMNS": "200", "TZ": "UTC", "BMAD_OTEL_HOME": str(tmp_path / "home")} | env
         work = tmp_path / "work"
         work.mkdir(exist_ok=True)
         return subprocess.run(
             [str(program), *args], env=clean, cwd=work, capture_output=True, text=True, timeout=60, encoding="utf-8"
         )
+
+    return call
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The same command line in this process: for the many cases that starting Python for each would make slow."""
+    from bmad_processor.cli.app import run as run_app
+
+    def call(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        work = tmp_path / "work"
+        work.mkdir(exist_ok=True)
+        with monkeypatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("BMAD_OTEL_")]:
+                patch.delenv(name)
+            for name, value in ({"COLUMNS": "200", "TZ": "UTC"} | env).items():
+                patch.setenv(name, value)
+            patch.chdir(work)
+            patch.setattr(sys, "argv", ["bmad-otel", *args])
+            code = run_app()
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(args, code, said.out, said.err)
 
     return call
 

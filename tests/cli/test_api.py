@@ -189,3 +189,22 @@ def test_the_store_may_come_later(tmp_path: Path) -> None:
 def test_numbers_json_cannot_say() -> None:
     body = FiniteJsonResponse({"a": [float("nan"), 1.5], "b": float("inf")}).body
     assert json.loads(bytes(body)) == {"a": [None, 1.5], "b": None}
+
+
+def test_the_dashboard_of_bmad_gets_measured_values(endpoint: str) -> None:
+    """It had empty lists, constants, and numbers made from the hash of a name."""
+    status, body, _ = ask(endpoint, "/api/performance?t=1")
+    assert status == 200
+    rows = {row["agentId"]: row for row in body["metrics"]}
+    owner = rows["ProductOwner"]
+    assert (owner["agentName"], owner["cpu"], owner["responseTime"], owner["errorRate"]) == (
+        "ProductOwner", 90.0, 2000.0, 25.0,
+    )  # fmt: skip
+    assert owner["memory"] is None, "nobody measured it"
+    assert owner["timestamp"].endswith("Z")
+    assert {"shop/Architect", "bank/Architect"} <= rows.keys()
+    alert = next(alert for alert in body["alerts"] if alert["id"] == "ProductOwner_cpu_usage_1640995200")
+    assert {key: alert[key] for key in ("agentId", "type", "severity", "resolved")} == {
+        "agentId": "ProductOwner", "type": "high_cpu", "severity": "high", "resolved": False,
+    }  # fmt: skip
+    assert ask(endpoint, "/api/v1/performance")[1].keys() == {"metrics", "alerts"}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bmad_processor.config import load_profiles
-from bmad_processor.config.thresholds import merge_thresholds, parse_value
+from bmad_processor.config.thresholds import parse_value
+from bmad_processor.layering import merge_thresholds
 from bmad_processor.metric_types import Direction, render
 from bmad_processor.model import Level, PartitionKey
 from bmad_processor.settings import DEFAULT_THRESHOLDS, Profile, Profiles, ScalingRules

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 
-from bmad_processor.config.describe import describe, render_duration, render_value
+from bmad_processor.config.describe import describe, render_value
 from bmad_processor.config.profiles import ProfileConfig
 from bmad_processor.config.schema import TYPES, ServiceConfig
 from bmad_processor.fields import parse_duration
+from bmad_processor.quantities import render_duration
 from docs import generate
 
 MODELS: list[type[BaseModel]] = [m for types in TYPES.values() for m in types.values()] + [ServiceConfig, ProfileConfig]

@@ -135,7 +135,18 @@ _exponential = st.builds(
         optional=_optional,
     ),
 )  # fmt: skip
-_names = st.sampled_from([DURATION, TOKENS, CUSTOM, REPORTED, *(rule.metric for rule in RULES), "something.else"])
+_names = st.sampled_from(
+    [
+        DURATION,
+        TOKENS,
+        CUSTOM,
+        REPORTED,
+        "gen_ai.execute_tool.duration",
+        "gen_ai.invoke_agent.tool_calls",
+        *(rule.metric for rule in RULES),
+        "something.else",
+    ]
+)
 _temporality = st.sampled_from([0, DELTA, CUMULATIVE, 9])
 
 

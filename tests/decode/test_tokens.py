@@ -9,6 +9,9 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from bmad_processor.decode import Decoded, Decoder
+from bmad_processor.decode.attributes import CACHE_SIZE
+from bmad_processor.decode.model_calls import TokenSenders
+from bmad_processor.decode.resource import Sender
 from bmad_processor.model import ModelKey, PartitionKey, Sample, Signal, Source, TokenSample, TokenTotals
 
 from .metric_points import (
@@ -206,3 +209,15 @@ def test_a_sender_with_the_metric_is_believed_by_it_alone() -> None:
     assert keys(metric(token_metric(), by=by)) == [("Architect", "totals", 100)]
     assert spans(call(agent=None), by=by).samples == ()
     assert keys(spans(call(agent=None), by=by, instance="other")) == [("svc", "span", 100)]
+
+
+def test_what_is_remembered_of_senders_is_bounded() -> None:
+    senders = TokenSenders()
+    for n in range(3 * CACHE_SIZE):
+        sender = Sender("", f"agent-{n}", f"i-{n}", "h")
+        key = PartitionKey("agent", "", f"agent-{n}")
+        made = TokenSample(key, sender.instance, Source.SPAN, TIME_NS, MODEL, 1, 1, 1, 1)
+        assert senders.from_spans(sender, [made]) == [made]
+        if n % 2:
+            assert [s.key for s in senders.from_metric(sender, TIME_NS)] == [key]
+    assert senders.n_remembered <= 2 * CACHE_SIZE

@@ -190,6 +190,11 @@ def test_the_export_is_one_json_document(seeded: PerformanceMonitor, clock: Manu
     assert document["agent_summaries"]["ProductOwner"]["tasks_total"] == 1
     (alert,) = document["recent_alerts"]
     assert (alert["metric_type"], alert["current_value"], alert["threshold"]) == ("response_time", 9.0, 8.0)
+    assert document["history"]["ProductOwner"]["response_time"]["unit"] == "seconds"
+    assert 'bmad_agent_tasks_total{agent="ProductOwner",namespace=""} 1.0' in seeded.export_performance_data(
+        "prometheus"
+    )
+    assert seeded.export_performance_data("csv").startswith("timestamp,agent,namespace,host,metric,value,unit,n")
     with pytest.raises(ValueError, match="format must be one of 'json'"):
         seeded.export_performance_data("xml")
 

@@ -38,6 +38,7 @@ def test_the_names() -> None:
         "compat",
         "Any",
         "TYPE_CHECKING",
+        "workflow",
     }
     assert public | MONITOR == {name for name in bmad_otel.__all__ if not name.startswith("_")}
     assert set(bmad_otel.__all__) <= set(dir(bmad_otel))

@@ -11,6 +11,7 @@ from bmad_processor.measure import measure
 from bmad_processor.metric_types import CPU_USAGE, ERROR_RATE, QUEUE_SIZE, RESPONSE_TIME, THROUGHPUT
 from bmad_processor.model import (
     Exemplar,
+    Increase,
     Measured,
     PartitionKey,
     Reading,
@@ -309,3 +310,25 @@ def test_streams_of_one_instance_are_parts_of_it() -> None:
     w.add(reading(2.0, "a", "s1"))
     w.add(reading(3.0, "a", "s2"))
     assert w.measured()[QUEUE_SIZE].value == pytest.approx(5.0)
+
+
+def test_running_totals_of_folded_instances_are_told_apart() -> None:
+    w = Window(replace(SETTINGS, max_instances=1))
+    for seconds in (10, 20, 30):
+        w.at(seconds)
+        for instance, each in (("a", 1), ("b", 2), ("c", 5)):
+            w.add(totals(seconds, seconds * each, instance=instance))
+            w.add(cpu(seconds, seconds * each / 10, instance=instance))
+    assert w.partition.tasks_total == 30 * 8
+    assert w.measured()[CPU_USAGE].value == pytest.approx((0.1 + 0.35) / 2)
+
+
+def test_increases_become_a_rate_over_the_time_they_cover() -> None:
+    w = Window().at(30)
+    for seconds, covered, used in ((10, 10, 3.0), (20, 10, 1.0), (30, 20, 4.0)):
+        at_ns, covered_ns = T0 + seconds * SECOND, covered * SECOND
+        assert w.add(Increase(KEY, "a", CPU_USAGE, "", at_ns, covered_ns, used)) is (
+            None if seconds < 20 else seconds + 5
+        )
+    assert w.measured()[CPU_USAGE].value == pytest.approx(5.0 / 30)
+    assert w.counters == {"late": 1}

@@ -114,6 +114,17 @@ def test_history_is_a_ring(store: SqliteStore, path: str) -> None:
     assert history(path, 2) == [6, 7]
 
 
+def test_series_of_names_long_gone_are_deleted(store: SqliteStore, path: str) -> None:
+    for at in range(1, 301):
+        names = (f"custom:of-{at}", "cpu_usage")
+        store.commit(Commit(now_ns=at, history=[HistoryPoint(KEY, name, at, 1.0, 1) for name in names]))
+    with StoreReader(path).snapshot() as snapshot:
+        kept = set(snapshot.metric_types(str(KEY)))
+        assert kept == {"cpu_usage", *(f"custom:of-{at}" for at in range(46, 301))}
+        assert [time_ns for time_ns, _, _ in snapshot.history(str(KEY), "cpu_usage", 9)] == [297, 298, 299, 300]
+        assert snapshot.history(str(KEY), "custom:of-300", 9) == [(300, 1.0, 1)]
+
+
 def test_the_ring_goes_on_after_a_restart_and_replaces_a_replayed_point(path: str) -> None:
     for at in (1, 2, 3, 4, 5, 6):
         with SqliteStore(path, history_size=4) as store:

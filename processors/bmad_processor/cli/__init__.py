@@ -8,6 +8,6 @@ collector answers and no store file can be read.
 
 from __future__ import annotations
 
-from .entry import main
+from .entry import integrated_workflow, main, performance_monitor
 
-__all__ = ["main"]
+__all__ = ["main", "performance_monitor", "integrated_workflow"]

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from pydantic_core import PydanticCustomError
 
+from bmad_processor.agent_names import CANONICAL
 from bmad_processor.fields import parse_endpoint
 
 from .source import DEFAULT_ENDPOINT, DEFAULT_STATE
@@ -35,10 +36,17 @@ def checked_endpoint(text: str | None) -> str | None:
         raise typer.BadParameter(f"expected an address as host:port, such as {DEFAULT_ENDPOINT}") from error
 
 
+def complete_agent(incomplete: str) -> list[str]:
+    """Canonical names of the BMAD agents that begin so; no collector is asked while somebody types."""
+    return [name for name in CANONICAL if name.startswith(incomplete)]
+
+
 Endpoint = Annotated[
     str | None,
     typer.Option(
-        envvar="BMAD_OTEL_ENDPOINT", callback=checked_endpoint, help=f"Running collector. [default: {DEFAULT_ENDPOINT}]"
+        envvar="BMAD_OTEL_ENDPOINT",
+        callback=checked_endpoint,
+        help=f"Running collector. [default: the background service, else {DEFAULT_ENDPOINT}]",
     ),
 ]
 State = Annotated[
@@ -46,8 +54,12 @@ State = Annotated[
     typer.Option(
         envvar="BMAD_OTEL_STATE",
         help="Store file: read when no collector answers, or at once when given without --endpoint."
-        f" [default: {DEFAULT_STATE}]",
+        f" [default: that of the background service or {DEFAULT_STATE}, whichever was written last]",
     ),
+]
+AgentName = Annotated[
+    str,
+    typer.Argument(help="Any spelling: ProductOwner, product-owner, ProductOwnerAgent.", autocompletion=complete_agent),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
 Configs = Annotated[

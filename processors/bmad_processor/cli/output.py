@@ -14,7 +14,13 @@ from rich.text import Text
 
 from .text import safe
 
-STYLES: Final = {"emergency": "bold white on red", "critical": "bold red", "warning": "yellow", "info": "cyan"}
+STYLES: Final = {
+    "emergency": "bold white on red",
+    "critical": "bold red",
+    "warning": "yellow",
+    "info": "cyan",
+    "fail": "bold red",
+}
 """By the text of a cell; everything else is printed as it is."""
 
 

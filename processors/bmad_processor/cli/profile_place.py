@@ -12,9 +12,10 @@ from bmad_processor.agent_names import CANONICAL, canonical
 from bmad_processor.errors import ConfigError, Problem
 from bmad_processor.fields import split_endpoint
 from bmad_processor.read_model import Unanswerable, all_profiles, near, one_profile
+from bmad_processor.service import Home
 from bmad_processor.settings import HOST_AGENT, Profiles
 
-from .source import DEFAULT_ENDPOINT, NoData, Unreachable, ask
+from .source import DEFAULT_ENDPOINT, NoData, Unreachable, ask, service_endpoint
 
 PROFILES_VARIABLE: Final = "BMAD_OTEL_PROFILES"
 CHECKOUT: Final = Path("collector-config/profiles")
@@ -26,8 +27,9 @@ _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 class ProfilePlace:
     """Asks the collector at ``endpoint``, and reads and edits the files of a directory when there is none.
 
-    What was given explicitly decides: with only ``directory`` its files are used at once. Without it the directory is
-    that of the environment variable `PROFILES_VARIABLE`, else `CHECKOUT` below the current directory.
+    What was given explicitly decides: with only ``directory`` its files are used at once. Without an endpoint the
+    background service is asked. Without a directory it is that of the environment variable `PROFILES_VARIABLE`, else
+    that of the service, else `CHECKOUT` below the current directory.
     """
 
     endpoint: str | None
@@ -61,7 +63,7 @@ class ProfilePlace:
     ) -> dict[str, Any]:
         if self.endpoint is None and self.directory is not None:
             return use_files(self.directory)
-        endpoint = self.endpoint or DEFAULT_ENDPOINT
+        endpoint = self.endpoint or service_endpoint() or DEFAULT_ENDPOINT
         try:
             return ask_collector(endpoint)
         except Unreachable as error:
@@ -79,7 +81,7 @@ def _usual_directory() -> Path | None:
     named = os.environ.get(PROFILES_VARIABLE)
     if named:
         return Path(named)
-    return CHECKOUT if CHECKOUT.is_dir() else None
+    return next((path for path in (Home.of().profiles, CHECKOUT) if path.is_dir()), None)
 
 
 def _checked(directory: Path) -> Path:

@@ -11,7 +11,7 @@ import typer
 
 from bmad_processor.read_model import Unanswerable
 
-from .options import AsJson, Endpoint
+from .options import AsJson, Endpoint, complete_agent
 from .output import Output
 from .profile_place import PROFILES_VARIABLE, ProfilePlace
 from .text import amount
@@ -21,11 +21,15 @@ Directory = Annotated[
     typer.Option(
         "--profiles",
         help="Directory of profile files: used when no collector answers, or at once when given without --endpoint."
-        f" [default: ${PROFILES_VARIABLE}, else ./collector-config/profiles]",
+        f" [default: ${PROFILES_VARIABLE}, else those of the background service, else ./collector-config/profiles]",
     ),
 ]
 Agent = Annotated[
-    str, typer.Argument(help="Any spelling: ProductOwner, product-owner; '*' for the default of everyone.")
+    str,
+    typer.Argument(
+        help="Any spelling: ProductOwner, product-owner; '*' for the default of everyone.",
+        autocompletion=complete_agent,
+    ),
 ]
 Temporary = Annotated[
     bool, typer.Option("--temporary", help="Only until the collector ends, in its memory; no file is changed.")

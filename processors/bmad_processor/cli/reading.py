@@ -11,7 +11,7 @@ from bmad_processor.model import Level
 
 from . import views
 from .exit_codes import FAILED
-from .options import AsJson, Endpoint, LevelName, State, StatusName
+from .options import AgentName, AsJson, Endpoint, LevelName, State, StatusName, complete_agent
 from .output import Output
 from .source import Source
 
@@ -24,7 +24,7 @@ def show_system_summary(endpoint: Endpoint = None, state: State = None, as_json:
 
 
 def show_agent_summary(
-    name: Annotated[str, typer.Argument(help="Any spelling: ProductOwner, product-owner, ProductOwnerAgent.")],
+    name: AgentName,
     namespace: Annotated[str | None, typer.Option(help="When several namespaces have an agent of this name.")] = None,
     endpoint: Endpoint = None,
     state: State = None,
@@ -47,7 +47,7 @@ def list_agents(endpoint: Endpoint = None, state: State = None, as_json: AsJson 
 
 
 def show_alerts(
-    agent: Annotated[str | None, typer.Option(help="Only of this agent.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Only of this agent.", autocompletion=complete_agent)] = None,
     level: Annotated[LevelName | None, typer.Option(help="Only of this level.")] = None,
     status: Annotated[StatusName | None, typer.Option(help="Only firing or only resolved ones.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many.")] = 100,

@@ -1,21 +1,32 @@
-"""Where answers come from: a running collector over HTTP, else its store file."""
+"""Where answers come from: a running collector over HTTP, else its store file.
+
+When the user names neither, the background service of this user is asked, then a collector at the default address; when
+neither runs, the file that was written last is read: the service's, or the one in the current directory.
+"""
 
 from __future__ import annotations
 
 import http.client
 import json
+import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from bmad_processor.errors import ConfigError, Problem, ProcessorError, StoreError
 from bmad_processor.fields import split_endpoint
 from bmad_processor.read_model import ReadModel, Unanswerable, answer
+from bmad_processor.service import Home, find
+from bmad_processor.service.endpoints import reachable
 from bmad_processor.store import StoreReader
 
 DEFAULT_ENDPOINT: Final = "localhost:8320"
 DEFAULT_STATE: Final = "./bmad-otel.db"
+
+_LOG: Final = logging.getLogger("bmad_otel.cli")
 
 TIMEOUT_S: Final = 10.0
 """A collector answers in milliseconds; one that is starting or under full load in a few seconds."""
@@ -23,7 +34,7 @@ TIMEOUT_S: Final = 10.0
 MAX_ANSWER_BYTES: Final = 256 * 2**20
 """More than ten thousand agents need; a foreign server must not fill the memory."""
 
-_LOCAL: Final = ("localhost", "127.0.0.1", "::1")
+LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
 class NoData(ProcessorError):
@@ -43,7 +54,8 @@ class Source:
     """Asks the collector at ``endpoint``, and reads the file ``state`` when there is none.
 
     What was given explicitly decides: with only ``state`` the file is read at once, and with only an endpoint on
-    another machine no local file is read in its place, for it would belong to another collector.
+    another machine no local file is read in its place, for it would belong to another collector. With neither, the
+    background service stands for both.
     """
 
     endpoint: str | None
@@ -53,25 +65,52 @@ class Source:
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The API's answer for ``path`` (its parts not yet quoted). Raises Unanswerable, NoData or Failed."""
-        endpoint, state = self.endpoint or DEFAULT_ENDPOINT, self.state or DEFAULT_STATE
         if self.endpoint is None and self.state is not None:
-            return self._read(state, path, params or {}, f"reading {state}", "")
+            return self._read(self.state, path, params or {}, f"reading {self.state}", "")
+        endpoint = self.endpoint or service_endpoint() or DEFAULT_ENDPOINT
+        # a file of the service would belong to another collector than the one that was named
+        state = self.state or (last_written() if self.endpoint is None else DEFAULT_STATE)
         try:
             return ask(endpoint, path, params)
         except Unreachable as error:
-            if self.state is None and split_endpoint(endpoint)[0] not in _LOCAL:
+            if self.state is None and split_endpoint(endpoint)[0] not in LOCAL:
                 raise NoData(f"no collector answers at {endpoint} ({error})") from error
             missing = f"no collector answers at {endpoint}"
             return self._read(state, path, params or {}, f"{missing}; reading {state}", f"{missing}, and ")
 
     def _read(self, state: str, path: str, params: Mapping[str, str], note: str, missing: str) -> dict[str, Any]:
         model = ReadModel(StoreReader(state))
+        _LOG.debug("reading %s for %s", state, path)
         try:
             self.note(note)
             return answer(model, path, params)
         except StoreError as error:
-            hint = "start one with: bmad-otel collector --config FILE, or name its file with --state"
+            hint = "start one with: bmad-otel start-monitoring, or bmad-otel collector --config FILE"
+            hint += "; or name its file with --state"
             raise NoData(f"{missing}{error}; {hint}") from error
+
+
+def service_endpoint() -> str | None:
+    """The API of this user's background service; None when none runs."""
+    record = find(Home.of())
+    return None if record is None or record.api is None else reachable(record.api)
+
+
+def last_written() -> str:
+    """The store file to read when no collector answers and none was named: the one written last."""
+    service = str(Home.of().database)
+    return max((DEFAULT_STATE, service), key=_written_s)
+
+
+def _written_s(path: str) -> float:
+    """When the database at ``path`` was written, in seconds since the epoch; 0 when there is none."""
+    found = 0.0
+    for name in (path, path + "-wal"):  # what was committed last is in the log beside the file
+        try:
+            found = max(found, Path(name).stat().st_mtime)
+        except OSError:
+            continue
+    return found
 
 
 def ask(
@@ -89,6 +128,7 @@ def ask(
     host, port = split_endpoint(endpoint)
     target = "/api/v1/" + quote(path) + ("?" + urlencode(params) if params else "")
     connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+    began_s = time.perf_counter()
     try:
         if body is None:
             connection.request("GET", target, headers={"Accept": "application/json"})
@@ -97,6 +137,10 @@ def ask(
             connection.request("PUT", target, json.dumps(body), headers)
         response = connection.getresponse()
         content = response.read(MAX_ANSWER_BYTES + 1)
+        took_ms, method = (time.perf_counter() - began_s) * 1e3, "GET" if body is None else "PUT"
+        _LOG.debug(
+            "%s http://%s%s: %d, %d bytes, %.1f ms", method, endpoint, target, response.status, len(content), took_ms
+        )
     except TimeoutError as error:
         raise Failed(f"the collector at {endpoint} did not answer within {timeout_s:g} s") from error
     except OSError as error:

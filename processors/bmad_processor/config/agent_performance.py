@@ -11,10 +11,10 @@ from pydantic import Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
 from bmad_processor.fields import Config, DurationNs, Ratio
+from bmad_processor.quantities import render_duration
 from bmad_processor.settings import SECOND, EngineSettings, Profiles
 
 from .blocks import Names
-from .describe import render_duration
 
 _DEFAULT: Final = EngineSettings()
 _HOUR: Final = 3600 * SECOND

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from bmad_processor.emit.config import Target, Url
 from bmad_processor.fields import parse_duration, parse_endpoint, parse_ratio, parse_size
+from bmad_processor.quantities import render_duration
 
 from .tree import Path, printable
 
@@ -30,10 +31,6 @@ _KINDS: Final = {
     get_args(Url)[1].func: "URL",
 }
 _PLAIN: Final = {bool: "true or false", int: "whole number", float: "number", str: "text", type(None): "nothing"}
-_DURATIONS: Final = (
-    ("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000),
-    ("ms", 1_000_000), ("us", 1_000), ("ns", 1),
-)  # fmt: skip
 _SIZES: Final = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 _EXAMPLES: Final = {
     "duration": "a duration with its unit, such as 5s, 500ms or 1m30s",
@@ -197,18 +194,6 @@ def render_value(kind: str, value: Any) -> str:
             return printable(value) if value else '""'
         case _:
             return str(value)
-
-
-def render_duration(value_ns: int) -> str:
-    """``1m30s`` for 90_000_000_000."""
-    if value_ns == 0:
-        return "0s"
-    parts = []
-    for unit, size_ns in _DURATIONS:
-        count, value_ns = divmod(value_ns, size_ns)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts)
 
 
 def summary(model: type[BaseModel]) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bmad_processor.errors import ConfigError, Problem, ProfileError
+from bmad_processor.layering import merge_thresholds
 from bmad_processor.metric_types import render
 from bmad_processor.model import Level
 from bmad_processor.read_model import one_profile
@@ -25,7 +26,6 @@ from .file_edit import locked, read_bytes, replace_file
 from .profile_patch import ProfilePatch
 from .profile_text import edit_text, new_profile
 from .profiles import EVERYONE, Layer, Layers, merge_layers, read_layers
-from .thresholds import merge_thresholds
 from .tree import render_path
 
 LOCK_TIMEOUT_S: Final = 5.0

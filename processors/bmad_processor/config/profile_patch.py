@@ -16,12 +16,13 @@ from enum import Enum
 from typing import Any, Final
 
 from bmad_processor.errors import Problem
+from bmad_processor.layering import Levels
 from bmad_processor.metric_types import CUSTOM_PREFIX, METRIC_TYPES, metric_type
 
 from .complaints import unknown_key
 from .directions import Directions
 from .profiles import Layer, ProfileConfig, read_layer
-from .thresholds import Levels, parse_value
+from .thresholds import parse_value
 from .tree import Node, Scalar, problem
 from .yaml_edit import KeyPath
 

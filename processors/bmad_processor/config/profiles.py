@@ -2,7 +2,7 @@
 
 From bottom to top: `settings.DEFAULT_THRESHOLDS`, the profile of agent ``"*"``, the shared part of the agent's group,
 the agent's own profile, what a program registered for it while the collector runs; merged per metric type and level
-(see `thresholds.merge_thresholds`) and per key of ``scaling``.
+(see `layering.merge_thresholds`) and per key of ``scaling``.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from pydantic import Field, Strict, StringConstraints
 from bmad_processor.agent_names import canonical
 from bmad_processor.errors import Problem
 from bmad_processor.fields import Config, Ratio
+from bmad_processor.layering import Levels, merge_thresholds
 from bmad_processor.settings import Profile, Profiles, ScalingRules
 
 from .blocks import OrEmptyMapping
 from .complaints import check, unknown_key
 from .directions import DIRECTION, Directions, read_directions
 from .expand import expand
-from .thresholds import Levels, merge_thresholds, read_thresholds
+from .thresholds import read_thresholds
 from .tree import Node, find, problem, show
 from .yaml_source import parse_yaml, read_yaml
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from bmad_processor.errors import Problem
 from bmad_processor.fields import parse_duration, parse_ratio, parse_size
+from bmad_processor.layering import Levels, is_ordered
 from bmad_processor.metric_types import (
     CPU_USAGE,
     CUSTOM_PREFIX,
@@ -22,14 +23,10 @@ from bmad_processor.metric_types import (
     render,
 )
 from bmad_processor.model import Level
-from bmad_processor.settings import Thresholds
 
 from .complaints import unknown_key
 from .directions import DIRECTION, Directions, direction_of, read_directions
 from .tree import Node, Path, Scalar, entries, find, problem, show
-
-Levels = Mapping[Level, float | None]
-"""Level to value in base units; None takes away what a layer below has set."""
 
 _LEVELS: Final = {level.label: level for level in Level}
 
@@ -159,7 +156,7 @@ def _check_order(root: Node, where: Path, name: str, levels: Levels, directions:
     written = sorted((level, value) for level, value in levels.items() if value is not None)
     for (low, low_value), (high, high_value) in pairwise(written):
         direction = direction_of(name, directions)
-        if not _ordered(direction, low_value, high_value):
+        if not is_ordered(direction, low_value, high_value):
             worse = "above" if direction is Direction.HIGH_IS_BAD else "below"
             better = "below" if worse == "above" else "above"
             yield problem(
@@ -167,37 +164,3 @@ def _check_order(root: Node, where: Path, name: str, levels: Levels, directions:
                 f"{high.label} {render(name, high_value)} is {better} {low.label} {render(name, low_value)}",
                 f"{high.label} at or {worse} {low.label}",
             )  # fmt: skip
-
-
-def _ordered(direction: Direction, lower_level: float, higher_level: float) -> bool:
-    if direction is Direction.HIGH_IS_BAD:
-        return lower_level <= higher_level
-    return lower_level >= higher_level
-
-
-def merge_thresholds(
-    below: Thresholds, own: Mapping[str, Levels], directions: Directions | None = None
-) -> dict[str, dict[Level, float]]:
-    """``own`` over ``below``, per metric type and per level. ``directions`` are the merged ones.
-
-    A level that is None in ``own`` is taken away. A level of ``below`` that contradicts the levels of ``own`` (an
-    inherited emergency of 95 % beside an own critical of 97 %) is dropped: who sets a level means it, and an inherited
-    number must not overrule it.
-    """
-    merged: dict[str, dict[Level, float]] = {}
-    for name in (*below, *(n for n in own if n not in below)):
-        mine = own.get(name, {})
-        direction = direction_of(name, directions or {})
-        result = {level: value for level, value in mine.items() if value is not None}
-        for level, value in below.get(name, {}).items():
-            if level not in mine and all(_fits(direction, level, value, *pair) for pair in mine.items()):
-                result[level] = value
-        if result:
-            merged[name] = dict(sorted(result.items()))
-    return merged
-
-
-def _fits(direction: Direction, level: Level, value: float, own_level: Level, own_value: float | None) -> bool:
-    if own_value is None:
-        return True
-    return _ordered(direction, own_value, value) if own_level < level else _ordered(direction, value, own_value)

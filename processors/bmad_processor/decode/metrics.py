@@ -28,7 +28,7 @@ from bmad_processor.model import (
     Total,
 )
 
-from . import wire
+from . import tools, wire
 from .attributes import CACHE_SIZE, Attributes
 from .histograms import explicit_buckets, exponential_buckets, sum_of, to_ns
 from .model_calls import MAX_TOKENS, TokenSenders, agent_key, is_output_of, model_of
@@ -113,6 +113,9 @@ class MetricDecoder:
         elif (prefix := PREFIX_BY_METRIC.get(metric.name)) is not None and kind == "gauge":
             for point in points:
                 self._named(prefix, point, resource)
+        elif metric.name in (tools.DURATION, tools.CALLS) and kind in _HISTOGRAMS:
+            for point in points:
+                self._tool(metric.name, point, data.aggregation_temporality, resource)
         elif (rule := BY_METRIC.get(metric.name)) is not None and kind in _NUMBERS:
             # a monotonic sum is a running total; any other number is a reading
             is_total = kind == "sum" and data.is_monotonic
@@ -232,6 +235,20 @@ class MetricDecoder:
                 MEAN_STREAM_PREFIX, data.time_unix_nano, value, "" if unit == "1" else unit,
             )
         )  # fmt: skip
+
+    def _tool(self, name: bytes, data: Any, temporality: int, resource: _Resource) -> None:
+        if data.flags & wire.NO_RECORDED_VALUE or not data.count:
+            return
+        point = self._meaning(data.attributes)
+        found, sender, stream = point.found, resource.sender, point.stream
+        if name == tools.CALLS:
+            sample = tools.calls_sample(data, temporality, found, sender, stream=f"calls/{stream}")
+        else:
+            sample = tools.tool_sample(data, temporality, found, sender, stream=stream, is_error=point.is_error)
+        if isinstance(sample, str):
+            self._drop(sample)
+        else:
+            resource.samples.append(sample)
 
     def _number(self, rule: Rule, data: Any, resource: _Resource, *, is_total: bool, is_delta: bool) -> None:
         point = self._meaning(data.attributes)

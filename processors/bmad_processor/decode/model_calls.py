@@ -149,13 +149,18 @@ class TokenSenders:
 
     An instrumentation writes spans without an agent's name while the program reports the same tokens for its agent: two
     partitions, one bill. The engine keeps partitions apart, so what is common to a sender is known here. Bounded:
-    emptied when full. After that, or a restart, spans are passed on until the next metric, and the engine leaves those
-    of agents alone whose metric it remembers.
+    emptied when full. After that, or a restart, spans are passed on until the next metric, the engine leaves those of
+    agents alone whose metric it remembers, and what was counted by spans for other agents before stays counted.
     """
 
     def __init__(self) -> None:
         self._has_metric: set[tuple[str, str]] = set()
         self._by_spans: dict[tuple[str, str], set[PartitionKey]] = {}
+
+    @property
+    def n_remembered(self) -> int:
+        """Senders something is known about."""
+        return len(self._has_metric) + len(self._by_spans)
 
     def from_spans(self, sender: Sender, samples: list[TokenSample]) -> list[TokenSample]:
         """What counts of the samples of one sender's spans."""

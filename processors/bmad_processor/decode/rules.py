@@ -70,11 +70,17 @@ PREFIX_BY_METRIC: Final[Mapping[bytes, str]] = {
 """Metrics whose points name their own metric type."""
 
 WANTED: Final = frozenset(
-    {semconv.GEN_AI_AGENT_NAME, semconv.GEN_AI_OPERATION_NAME, semconv.ERROR_TYPE, semconv.TASK_OUTCOME}
+    {
+        semconv.GEN_AI_AGENT_NAME,
+        semconv.GEN_AI_OPERATION_NAME,
+        semconv.GEN_AI_TOOL_NAME,
+        semconv.ERROR_TYPE,
+        semconv.TASK_OUTCOME,
+    }
     | {semconv.METRIC_NAME, semconv.METRIC_UNIT, semconv.GEN_AI_TOKEN_TYPE, *MODEL_ATTRIBUTES}
     | {attribute for rule in RULES for attribute in rule.where}
 )
-"""Attribute keys the rules, the duration histogram and the token histogram look at."""
+"""Attribute keys the rules, the histograms of durations and the token histogram look at."""
 
 
 def takes(rule: Rule, found: Mapping[str, str]) -> bool:

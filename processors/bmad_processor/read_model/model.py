@@ -16,7 +16,6 @@ from bmad_processor.settings import HOST_AGENT, EngineSettings
 from bmad_processor.state import Partition
 from bmad_processor.store import Reader, Snapshot
 from bmad_processor.summary import (
-    agent_summary,
     baselines,
     display,
     is_active,
@@ -25,8 +24,15 @@ from bmad_processor.summary import (
     system_summary,
 )
 
-from .costs import agent_cost, costs
+from . import lately
+from .agent import describe
+from .check import Asked, check_partitions, unseen
+from .costs import costs
+from .dashboard import dashboard
+from .export import export_document
+from .prediction import prediction
 from .profiles import all_profiles, one_profile
+from .trends import trends
 
 
 class ReadModel:
@@ -52,8 +58,13 @@ class ReadModel:
                 since_ns=store.started_ns(),
             )
 
-    def agent_summary(self, name: str, namespace: str | None = None) -> dict[str, Any] | None:
+    def agent_summary(
+        self, name: str, namespace: str | None = None, window_ns: int | None = None
+    ) -> dict[str, Any] | None:
         """The summary of an agent under any of its names; None when it is unknown.
+
+        With ``window_ns`` it has ``window_metrics`` (see `lately`) of that time until now, and of the alerts those that
+        were firing within it.
 
         The same name in several namespaces is several agents: without ``namespace`` the one heard of last is taken,
         and ``also_in`` lists the namespaces of the others. ``system`` is the host (heard of last, as ``host`` says).
@@ -62,10 +73,15 @@ class ReadModel:
             partition, others = _find(store, name, namespace)
             if partition is None:
                 return None
-            alerts = self._aged(store.alerts(partition_key=str(partition.key), limit=100))
             settings, now_ns = store.settings(), self._now_ns()
-            summary = agent_summary(partition, settings, alerts, now_ns)
-            summary["cost"] = agent_cost(partition, settings, self._prices, now_ns)
+            alerts = self._aged(store.alerts(partition_key=str(partition.key), limit=100))
+            if window_ns is not None:
+                alerts = [alert for alert in alerts if lately.is_within(alert, now_ns - window_ns)]
+            summary = describe(partition, settings, alerts, self._prices, now_ns)
+            if window_ns is not None:
+                summary["window_metrics"] = lately.window_metrics(
+                    store, partition, settings, now_ns=now_ns, window_ns=window_ns
+                )
             is_host = partition.key.kind == "host"
             return summary | {"also_in": sorted(key.name if is_host else key.namespace for key in others)}
 
@@ -124,10 +140,49 @@ class ReadModel:
                 "metric_types": store.metric_types(key),
             }
 
+    def trend(
+        self, agent: str, metric: str | None = None, *, window_ns: int, namespace: str | None = None
+    ) -> dict[str, Any] | None:
+        """Which metrics of an agent rise or fall (see `trends`), all or the one named; None for an unknown agent.
+
+        ``metric_types`` lists the series there are.
+        """
+        with self._reader.snapshot() as store:
+            partition, _ = _find(store, agent, namespace)
+            if partition is None:
+                return None
+            settings, now_ns = store.settings(), self._now_ns()
+            return {
+                "agent_name": canonical(agent),
+                "namespace": partition.key.namespace,
+                "window_s": window_ns / 1e9,
+                "as_of": now_ns / 1e9,
+                "trends": trends(store, partition, settings, metric=metric, now_ns=now_ns, window_ns=window_ns),
+                "metric_types": store.metric_types(str(partition.key)),
+            }
+
+    def prediction(self, agent: str, *, horizon_ns: int, namespace: str | None = None) -> dict[str, Any] | None:
+        """How many instances an agent will need (see `prediction`); None for an unknown agent."""
+        with self._reader.snapshot() as store:
+            partition, _ = _find(store, agent, namespace)
+            if partition is None:
+                return None
+            now_ns = self._now_ns()
+            return {
+                "agent_name": canonical(agent),
+                "namespace": partition.key.namespace,
+                "as_of": now_ns / 1e9,
+            } | prediction(store, partition, store.settings(), now_ns=now_ns, horizon_ns=horizon_ns)
+
     def scaling(self, limit: int = 100) -> dict[str, Any]:
         """The latest advice per agent, and the newest ``limit`` changes of advice."""
         with self._reader.snapshot() as store:
             return {"hints": store.hints(), "changes": store.hint_log(limit)}
+
+    def costs(self, group_by: str) -> dict[str, Any]:
+        """Tokens and money of all agents, by one of `costs.GROUPS`."""
+        with self._reader.snapshot() as store:
+            return costs(store.partitions(), group_by, self._prices, self._now_ns())
 
     def profiles(self) -> dict[str, Any]:
         """Every profile, merged."""
@@ -148,10 +203,31 @@ class ReadModel:
             known = {PartitionKey.parse(key).name for key in store.partition_keys() if key.startswith("agent/")}
             return near(canonical(name), known | {*CANONICAL, *store.settings().profiles.by_agent})
 
-    def costs(self, group_by: str) -> dict[str, Any]:
-        """Tokens and money of all agents, by one of `costs.GROUPS`."""
+    def export(self, since_ns: int | None = None) -> dict[str, Any]:
+        """Everything known, with the history of the last ``since_ns`` nanoseconds (see `export_document`)."""
         with self._reader.snapshot() as store:
-            return costs(store.partitions(), group_by, self._prices, self._now_ns())
+            return export_document(store, self._prices, since_ns=since_ns, now_ns=self._now_ns(), aged=self._aged)
+
+    def check(self, agent: str | None, fail_on: Level, since_ns: int) -> dict[str, Any] | None:
+        """Whether agents kept within their thresholds (see `check_partitions`); None when ``agent`` is unknown.
+
+        Without ``agent`` all agents, not the hosts: a machine that builds is busy. ``system`` asks for the hosts. An
+        agent that has not reported has checks without data if it is one of BMAD's or has a profile.
+        """
+        with self._reader.snapshot() as store:
+            asked = Asked(fail_on, since_ns, self._now_ns())
+            if agent is None:
+                return check_partitions(store, [p for p in store.partitions() if p.key.kind == "agent"], asked)
+            found = [p for key in _keys(store, agent, None) if (p := store.partition(str(key))) is not None]
+            if not found:
+                never_seen = unseen(agent, store.settings())
+                found = [] if never_seen is None else [never_seen]
+            return check_partitions(store, found, asked) if found else None
+
+    def dashboard(self) -> dict[str, Any]:
+        """What the BMAD dashboard shows (see `dashboard`)."""
+        with self._reader.snapshot() as store:
+            return dashboard(store, self._now_ns())
 
     def near_names(self, name: str) -> list[str]:
         """Known agents that ``name`` may be a misspelling of, the nearest first."""

@@ -150,6 +150,11 @@ class EngineHost:
             if pending is not None:
                 try:
                     self._committer.commit(pending)
+                    _LOG.debug(
+                        "committed %d agents and hosts, %d alerts, %d events in %.1f ms",
+                        len(pending.commit.partitions), len(pending.commit.alerts), len(pending.commit.events),
+                        (time.monotonic() - began_s) * 1e3,
+                    )  # fmt: skip
                 except StoreError as error:
                     # kept in memory and written with the next commit; the database may be back by then
                     _LOG.error("could not commit, will try again: %s", error)

@@ -26,6 +26,7 @@ from bmad_processor.emit import ConsoleWriter, build_exporter
 from bmad_processor.emit.config import ConsoleConfig
 from bmad_processor.emit.request import Exporter
 from bmad_processor.fields import split_endpoint
+from bmad_processor.log_level import set_up_logging
 from bmad_processor.model import Signal
 from bmad_processor.read_model import ReadModel
 from bmad_processor.receive import AsgiServer, GrpcReceiver, HttpReceiver, OtlpReceiverConfig
@@ -240,6 +241,11 @@ class Collector:
                 self.endpoints[f"{name}/{protocol}"] = receiver.endpoint
                 self._receivers[f"{name}/{protocol}"] = receiver
 
+    @property
+    def config(self) -> CollectorConfig:
+        """What it was built from."""
+        return self._config
+
     def status(self) -> dict[str, Any]:
         """What the collector says about itself: the body of ``/api/v1/status``."""
         return {
@@ -256,12 +262,15 @@ class Collector:
         }
 
 
-def run_collector(paths: Sequence[Path], *, build_api: ApiFactory) -> int:
+def run_collector(
+    paths: Sequence[Path], *, build_api: ApiFactory, on_ready: Callable[[Collector], None] | None = None
+) -> int:
     """Runs a collector until SIGINT or SIGTERM; a second signal ends it at once. Returns the exit code.
 
-    Raises ConfigError, StartError and StoreError for the command line to show.
+    ``on_ready`` is told once when everything listens. Raises ConfigError, StartError and StoreError for the
+    command line to show.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    set_up_logging()
     config = load_config(paths)
     for warning in config.warnings:
         _LOG.warning("%s", warning)
@@ -269,7 +278,9 @@ def run_collector(paths: Sequence[Path], *, build_api: ApiFactory) -> int:
     # handler runs in the middle of anything.
     asked_to_stop = {signals.SIGINT, signals.SIGTERM}
     signals.pthread_sigmask(signals.SIG_BLOCK, asked_to_stop)
-    with Collector(config, build_api=build_api, console=ConsoleWriter(ConsoleConfig(), sys.stdout)):
+    with Collector(config, build_api=build_api, console=ConsoleWriter(ConsoleConfig(), sys.stdout)) as collector:
+        if on_ready is not None:
+            on_ready(collector)
         signals.sigwait(asked_to_stop)
         _LOG.info("stopping")
         for number in asked_to_stop:

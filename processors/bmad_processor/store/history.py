@@ -5,8 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from bmad_processor.model import HistoryPoint
+
+MAX_SERIES: Final = 256
+"""Series of one partition. The engine tells apart about half as many at once; the others are values whose names it has
+forgotten since."""
 
 
 @dataclass(slots=True)
@@ -72,6 +77,7 @@ class HistoryWriter:
             "SELECT series_id FROM series WHERE partition_key = ? AND metric_type = ?", owner
         ).fetchone()
         if row is None:
+            self._make_room(owner[0])
             cursor = self._db.execute("INSERT INTO series (partition_key, metric_type) VALUES (?, ?)", owner)
             assert cursor.lastrowid is not None
             return _Ring(cursor.lastrowid, -1, 0)
@@ -79,3 +85,19 @@ class HistoryWriter:
             "SELECT slot, time_ns FROM history WHERE series_id = ? ORDER BY time_ns DESC LIMIT 1", row
         ).fetchone()
         return _Ring(row[0], *newest) if newest else _Ring(row[0], -1, 0)
+
+    def _make_room(self, partition_key: str) -> None:
+        """Deletes the series of a partition that has been silent for longest when it has `MAX_SERIES`."""
+        (n,) = self._db.execute("SELECT count(*) FROM series WHERE partition_key = ?", (partition_key,)).fetchone()
+        if n < MAX_SERIES:
+            return
+        # a series that is new in this transaction has no rows yet and is not found
+        oldest = self._db.execute(
+            "SELECT series_id, metric_type, max(time_ns) AS newest FROM series JOIN history USING (series_id)"
+            " WHERE partition_key = ? GROUP BY series_id ORDER BY newest LIMIT 1",
+            (partition_key,),
+        ).fetchone()
+        if oldest is not None:
+            self._db.execute("DELETE FROM history WHERE series_id = ?", oldest[:1])
+            self._db.execute("DELETE FROM series WHERE series_id = ?", oldest[:1])
+            self._rings.pop((partition_key, oldest[1]), None)

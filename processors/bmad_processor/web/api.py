@@ -1,4 +1,7 @@
-"""The ASGI application of ``/api/v1``: JSON only, and read-only but for profiles."""
+"""The ASGI application of ``/api/v1``: JSON only, and read-only but for profiles.
+
+``/api/performance`` is what BMAD's dashboard asks.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +46,11 @@ def build_api(
     def ask(request: Request) -> Response:
         return FiniteJsonResponse(answer(read_model, request.path_params["path"], dict(request.query_params)))
 
+    def show_dashboard(request: Request) -> Response:
+        # the dashboard of BMAD asks here, with whatever it puts behind the path
+        del request
+        return FiniteJsonResponse(answer(read_model, "performance", {}))
+
     def tell_status(request: Request) -> Response:
         del request
         return FiniteJsonResponse(status())
@@ -57,6 +65,7 @@ def build_api(
             Route("/healthz", is_alive),
             Route("/api/v1/status", tell_status),
             *profile_routes(put_profile),
+            Route("/api/performance", show_dashboard),
             Route("/api/v1/{path:path}", ask),
         ],
         middleware=[Middleware(HostCheck, allowed=tuple(allowed_hosts))],

@@ -10,6 +10,7 @@ Everything that is not used is counted in the engine state under one of these na
 ``instances_folded`` the partition has `max_instances` instances; the sample counts for a common one
 ``names_folded``    the partition has `max_names` custom and reported values; the reading counts for a common one
 ``models_folded``   the partition has `max_models` models and workflows; the tokens count for a common one
+``tools_folded``    the agent has used `MAX_TOOLS` tools; further ones count for a common one
 """
 
 from __future__ import annotations
@@ -28,14 +29,17 @@ from bmad_processor.model import (
     TaskTotals,
     TokenSample,
     TokenTotals,
+    ToolSample,
+    ToolTotals,
     Total,
 )
-from bmad_processor.settings import SECOND, EngineSettings
+from bmad_processor.settings import EngineSettings
 from bmad_processor.state import Cell, EngineState, Instance, Pane, Partition, Tasks
 
 from .names import admit
-from .streams import OVERFLOW, stream_of
+from .streams import OVERFLOW, is_beginning_known, stream_of
 from .tokens import add_token_totals, add_tokens
+from .tools import add_tools
 
 
 def closed_until(state: EngineState, settings: EngineSettings) -> int:
@@ -47,8 +51,8 @@ def closed_until(state: EngineState, settings: EngineSettings) -> int:
 def add(state: EngineState, partition: Partition, sample: Sample, settings: EngineSettings) -> int | None:
     """Adds one sample. Returns the end of the pane it went to, None when it was not used."""
     time_ns = _event_time(state, sample.time_ns, settings)
-    if isinstance(sample, TokenSample | TokenTotals):
-        return _add_tokens_of(state, partition, sample, time_ns, settings)
+    if isinstance(sample, TokenSample | TokenTotals | ToolSample | ToolTotals):
+        return _add_to_sums(state, partition, sample, time_ns, settings)
     if time_ns < closed_until(state, settings):
         # a late running total loses nothing: the next point of its stream covers it
         state.count("late")
@@ -82,14 +86,20 @@ def add(state: EngineState, partition: Partition, sample: Sample, settings: Engi
     return pane.start_ns + settings.interval_ns
 
 
-def _add_tokens_of(
-    state: EngineState, partition: Partition, sample: TokenSample | TokenTotals, time_ns: int, settings: EngineSettings
+def _add_to_sums(
+    state: EngineState,
+    partition: Partition,
+    sample: TokenSample | TokenTotals | ToolSample | ToolTotals,
+    time_ns: int,
+    settings: EngineSettings,
 ) -> int:
-    """Tokens are totals of no pane, so none comes too late: a bill has no window."""
+    """Tokens and tool calls are totals of no pane, so none comes too late: a bill has no window."""
     name = _instance(state, partition, sample.instance, settings)
     instance = partition.instances[name]
     if isinstance(sample, TokenSample):
         add_tokens(state, partition, instance, sample, time_ns, settings)
+    elif isinstance(sample, ToolSample | ToolTotals):
+        add_tools(state, partition, name, sample, time_ns, settings)
     else:
         add_token_totals(state, partition, name, sample, time_ns, settings)
     _note_metrics(instance, sample, time_ns)
@@ -230,23 +240,11 @@ def _cover(instance: Instance, start_ns: int, time_ns: int) -> int:
     return max(0, time_ns - begin)
 
 
-def _is_beginning_known(
-    state: EngineState, partition: Partition, instance: str, start_ns: int, time_ns: int, settings: EngineSettings
-) -> bool:
-    """Whether a stream seen for the first time was zero within our sight, so that its value is a difference."""
-    known = partition.instances[instance]
-    # the instance reported before, without this stream: senders that give all streams the start of the process
-    # report a new kind of error like this
-    if 0 < known.counted_until_ns <= time_ns - SECOND:
-        return True
-    return start_ns > 0 and start_ns >= min(known.first_seen_ns, state.now_ns - settings.window_ns)
-
-
 def _add_total(
     state: EngineState, partition: Partition, pane: Pane, instance: str, sample: Total, time_ns: int,
     settings: EngineSettings,
 ) -> None:  # fmt: skip
-    stream = stream_of(state, partition, (sample.metric_type, instance, sample.stream), settings)
+    stream = stream_of(state, partition, sample.metric_type, instance, sample, settings)
     if stream is None:
         return
     if stream.time_ns and time_ns <= stream.time_ns:
@@ -271,7 +269,7 @@ def _add_task_totals(
     settings: EngineSettings,
 ) -> None:  # fmt: skip
     kind = "errors" if sample.is_error else "tasks"
-    stream = stream_of(state, partition, (kind, instance, sample.stream), settings)
+    stream = stream_of(state, partition, kind, instance, sample, settings)
     if stream is None:
         return
     if stream.time_ns and time_ns <= stream.time_ns:
@@ -283,7 +281,9 @@ def _add_task_totals(
     is_reset = not is_new and (sample.start_ns != stream.start_ns or sample.count < stream.count)
     is_usable = True
     if is_new or is_reset:
-        is_usable = is_reset or _is_beginning_known(state, partition, instance, sample.start_ns, time_ns, settings)
+        is_usable = is_reset or is_beginning_known(
+            state, known, known.counted_until_ns, start_ns=sample.start_ns, time_ns=time_ns, settings=settings
+        )
         count, sum_ns, buckets = sample.count, sample.sum_ns, dict(sample.buckets)
     else:
         count, sum_ns = sample.count - stream.count, max(0, sample.sum_ns - stream.sum_ns)

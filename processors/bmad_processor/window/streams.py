@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from typing import Final
 
-from bmad_processor.settings import EngineSettings
-from bmad_processor.state import EngineState, Partition, Stream
+from bmad_processor.model import TaskTotals, TokenTotals, ToolTotals, Total
+from bmad_processor.settings import SECOND, EngineSettings
+from bmad_processor.state import EngineState, Instance, Partition, Stream
 
 OVERFLOW: Final = "otel.overflow"
 """Name under which folded instances, agents and models appear, after OpenTelemetry's `otel.metric.overflow`."""
 
 
 def stream_of(
-    state: EngineState, partition: Partition, key: tuple[str, str, str], settings: EngineSettings
+    state: EngineState,
+    partition: Partition,
+    kind: str,
+    instance: str,
+    sample: Total | TaskTotals | TokenTotals | ToolTotals,
+    settings: EngineSettings,
 ) -> Stream | None:
-    """The stream, a new one with ``time_ns`` 0 when it was not known, None when there is no room."""
+    """The stream, a new one with ``time_ns`` 0 when it was not known, None when there is no room.
+
+    ``instance`` is what the sample's instance is kept under, which may be a common one: the streams of those in it stay
+    apart, for a difference between two of them is nothing that happened.
+    """
+    name = sample.stream if instance == sample.instance else f"{sample.instance}/{sample.stream}"
+    key = (kind, instance, name)
     stream = partition.streams.get(key)
     if stream is None:
         if len(partition.streams) >= settings.max_streams:
@@ -22,3 +34,17 @@ def stream_of(
             return None
         stream = partition.streams[key] = Stream(0, 0)
     return stream
+
+
+def is_beginning_known(
+    state: EngineState, instance: Instance, reported_ns: int, *, start_ns: int, time_ns: int, settings: EngineSettings
+) -> bool:
+    """Whether a stream seen for the first time was zero within our sight, so that its value is a difference.
+
+    ``reported_ns`` is when the instance reported metrics of the kind before, 0 if it did not. One that did, without
+    this stream, has just begun it: senders that give all streams the start of the process report a new kind of error,
+    or the first call of a model after hours of work, like this.
+    """
+    if 0 < reported_ns <= time_ns - SECOND:
+        return True
+    return start_ns > 0 and start_ns >= min(instance.first_seen_ns, state.now_ns - settings.window_ns)

@@ -7,10 +7,10 @@ after is not counted.
 from __future__ import annotations
 
 from bmad_processor.model import ModelKey, Source, TokenSample, TokenTotals
-from bmad_processor.settings import SECOND, EngineSettings
+from bmad_processor.settings import EngineSettings
 from bmad_processor.state import EngineState, Instance, Partition, TokenUse
 
-from .streams import OVERFLOW, stream_of
+from .streams import OVERFLOW, is_beginning_known, stream_of
 
 
 def add_tokens(
@@ -42,12 +42,9 @@ def add_token_totals(
     time_ns: int,
     settings: EngineSettings,
 ) -> None:
-    """Adds what a cumulative histogram counted since its last point. ``name`` is that of the instance, which may be a
-    common one: the streams of those in it stay apart, for a difference between two of them would be money nobody
-    spent."""
+    """Adds what a cumulative histogram counted since its last point. ``name`` is what its instance is kept under."""
     instance = partition.instances[name]
-    stream_name = sample.stream if name == sample.instance else f"{sample.instance}/{sample.stream}"
-    stream = stream_of(state, partition, ("tokens", name, stream_name), settings)
+    stream = stream_of(state, partition, "tokens", name, sample, settings)
     if stream is None:
         return
     if stream.time_ns and time_ns <= stream.time_ns:
@@ -55,7 +52,9 @@ def add_token_totals(
         return
     tokens_before, calls_before = stream.sum_ns, stream.count
     is_reset = sample.start_ns != stream.start_ns or sample.count < calls_before or sample.tokens < tokens_before
-    is_usable = bool(stream.time_ns) or _is_beginning_known(state, instance, sample.start_ns, time_ns, settings)
+    is_usable = bool(stream.time_ns) or is_beginning_known(
+        state, instance, instance.metrics_since_ns, start_ns=sample.start_ns, time_ns=time_ns, settings=settings
+    )
     if not stream.time_ns or is_reset:
         tokens_before = calls_before = 0
     stream.start_ns, stream.time_ns = sample.start_ns, time_ns
@@ -70,16 +69,6 @@ def add_token_totals(
     if calls > 0:
         use = TokenUse(0, tokens, 0, calls) if sample.is_output else TokenUse(tokens, 0, calls, 0)
         _count(state, partition, sample.model, use, time_ns, settings)
-
-
-def _is_beginning_known(
-    state: EngineState, instance: Instance, start_ns: int, time_ns: int, settings: EngineSettings
-) -> bool:
-    """Whether a stream seen for the first time was zero within our sight, so that its value is a difference."""
-    # it sent metrics before, without this stream: the first call of a model after hours of work
-    if 0 < instance.metrics_since_ns <= time_ns - SECOND:
-        return True
-    return start_ns > 0 and start_ns >= min(instance.first_seen_ns, state.now_ns - settings.window_ns)
 
 
 def _trust_metrics(partition: Partition, instance: Instance) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from bmad_processor.cli.losses import losses
 from bmad_processor.cli.source import Failed, NoData, Unreachable, ask
 from bmad_processor.cli.text import age, plural
 from bmad_processor.errors import ProcessorError
@@ -37,12 +38,6 @@ _ADVICE: Final = {
     "streams_dropped": "an agent reports more series than are kept",
 }
 """By counter, of those whose cause is somewhere else than in the collector's log."""
-
-_LOSSES: Final = ("refused", "rejected", "failed", "dropped", "undelivered")
-"""Beginnings of the names of counters that count losses; the engine's own are losses all."""
-
-_NO_LOSS: Final = frozenset({"partitions", "repeated", "clock_set_back", "clock_went_back"})
-"""Counters of the engine that tell of something else."""
 
 Ask = Callable[[str], dict[str, Any]]
 
@@ -144,26 +139,13 @@ def _profiles(unprofiled: list[str], n: int) -> Finding:
 
 
 def _losses(status: Mapping[str, Any]) -> Finding:
-    lost: dict[str, dict[str, int]] = {}
-    for part in ("intake", "announcer"):
-        lost[part] = _counted(status.get(part), lambda name: name.startswith(_LOSSES))
-    lost["engine"] = _counted(status.get("engine"), lambda name: name not in _NO_LOSS)
-    for part in ("receivers", "exporters"):
-        for name, counters in (status.get(part) or {}).items():
-            lost[name] = _counted(counters, lambda counter: counter.startswith(_LOSSES))
-    lost = {part: counters for part, counters in lost.items() if counters}
+    lost = losses(status)
     if not lost:
         return Finding(AREA, "losses", Status.OK, "nothing was refused or dropped since it started", data={"lost": {}})
     shown = [f"{part} {name}: {n}" for part, counters in lost.items() for name, n in counters.items()]
     known = [_ADVICE[name] for counters in lost.values() for name in counters if name in _ADVICE]
     advice = "; ".join(dict.fromkeys(known)) or "see the collector's log"
     return Finding(AREA, "losses", Status.WARNING, f"since it started: {_some(shown)}", advice, {"lost": lost})
-
-
-def _counted(counters: object, is_loss: Callable[[str], bool]) -> dict[str, int]:
-    if not isinstance(counters, Mapping):
-        return {}
-    return {str(name): n for name, n in counters.items() if isinstance(n, int) and n and is_loss(str(name))}
 
 
 def _alerts(summary: Mapping[str, Any]) -> Finding:

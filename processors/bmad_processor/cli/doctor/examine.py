@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bmad_processor.cli.source import LOCAL, service_endpoint
+
 from .collector import DEFAULT_PORT, examine_collector
 from .environment import examine_environment
 from .finding import Finding
@@ -52,7 +54,9 @@ def examine(asked: Asked) -> list[Finding]:
     findings, targets = examine_sending(asked.settings, asked.timeout_s)
     server = targets[0].server if targets and targets[0].port is not None else "localhost"
     host = f"[{server}]" if ":" in server else server
-    api = asked.api or f"{host}:{DEFAULT_PORT}"
+    # the background service may listen anywhere on this machine; the port of a collector elsewhere is not known
+    own = service_endpoint() if server in LOCAL else None
+    api = asked.api or own or f"{host}:{DEFAULT_PORT}"
     findings += examine_collector(api, is_named=asked.api is not None, targets=targets, timeout_s=asked.timeout_s)
     if asked.is_measuring:
         findings.append(examine_overhead())

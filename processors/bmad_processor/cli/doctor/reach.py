@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 AREA: Final = "sending"
 
-START_HINT: Final = "start a collector (bmad-otel collector --config FILE), or name its address"
+START_HINT: Final = (
+    "start a collector (bmad-otel start-monitoring, or bmad-otel collector --config FILE), or name its address"
+)
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 

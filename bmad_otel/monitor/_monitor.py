@@ -238,7 +238,7 @@ class PerformanceMonitor:
             if error.code != "unknown_agent":
                 raise
             body = next((body for own, (_, body) in self._profiles.items() if canonical(own) == name), None)
-            return {} if body is None else summary_without_data(name, body)
+            return {} if body is None else summary_without_data(name, body, params)
 
     def get_system_performance_summary(self) -> dict[str, Any]:
         """Host, agents and alerts together: ``cpu_usage``, ``memory_usage`` (percent), ``disk_io``, ``network_io``

@@ -1,4 +1,4 @@
-"""One program with a monitor, whatever the host: run as ``python -m tests.monitor.scenario``, it prints what it was told.
+"""One program with a monitor, whatever the host: ``python -m tests.monitor.scenario`` prints what it was told.
 
 The agents do nothing but wait, so what is measured is the same in every run but for the noise of the machine.
 """
@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -52,10 +53,8 @@ def main() -> None:
             raise RuntimeError("out of ink")
 
     for number in range(10):
-        try:
+        with suppress(RuntimeError):
             draw(works=number % 2 == 0)
-        except RuntimeError:
-            pass
     monitor.start_task_tracking("ProductOwner", "slow")
     time.sleep(0.3)
     monitor.end_task_tracking("ProductOwner", "slow")

@@ -28,6 +28,10 @@ class Instruments:
         self._made: dict[tuple[str, Kind], Any] = {}
         self._totals: dict[tuple[str, Labels], float] = {}
 
+    def after_fork_in_child(self) -> None:
+        """A lock of its own for a forked child."""
+        self._lock = threading.Lock()
+
     def record(self, name: str, kind: Kind, value: float, labels: Labels, unit: str) -> None:
         """Hand one value on. A total so far is told as what it grew by: a counter takes additions only."""
         instrument = self._made.get((name, kind)) or self._make(name, kind, unit)

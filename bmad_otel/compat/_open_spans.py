@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import Final
 
+from bmad_otel.compat._forks import follow
 from bmad_otel.compat._tracer_span import TracerSpan
 
 MAX_OPEN: Final = 1000
@@ -21,6 +22,14 @@ class OpenSpans:
     """Open spans and what is counted of them, for any number of threads."""
 
     def __init__(self) -> None:
+        self._begin()
+        follow(self)
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew: what the parent has begun the parent ends."""
+        self._begin()
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._open: OrderedDict[str, TracerSpan] = OrderedDict()
         self._by_name: dict[str, int] = {}

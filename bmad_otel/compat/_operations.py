@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 
 from bmad_otel import _guard
+from bmad_otel.compat._forks import follow
 
 if TYPE_CHECKING:
     from bmad_otel.compat.metrics_collector import MetricsCollector
@@ -52,6 +53,11 @@ class PerformanceMonitor:
         self._standing: dict[tuple[str, str], dict[str, Any]] = {}
         self._lock = threading.RLock()
         self._cpu_times = _cpu_times()
+        follow(self)
+
+    def after_fork_in_child(self) -> None:
+        """Called by itself in a forked child, which goes on with the records of its parent."""
+        self._lock = threading.RLock()
 
     def register_agent_profile(self, agent_name: str, profile: Mapping[str, Any]) -> None:
         """Set an agent's limits: ``response_time_threshold`` in seconds, ``memory_threshold`` in MB, ``cpu_threshold``

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from opentelemetry import trace
 
-from bmad_otel import _configure, _guard, configure
+from bmad_otel import _configure, _guard, configure, instrument_agent
 from bmad_otel._instruments import is_placeholder
 from bmad_otel.compat._bmad import agents as agents_of_bmad
 from bmad_otel.compat._bmad import event_bus, file_bus, jaeger, mending, names, tools
@@ -101,7 +101,8 @@ def instrument_bmad(
     with _process.lock:
         if _process.patches is not None:
             return _process.report
-        include, exclude = tuple(include), tuple(exclude)
+        include, exclude = (each if isinstance(each, str) else tuple(each) for each in (include, exclude))
+        instrument_agent(include=include, exclude=exclude)  # refuses what it cannot understand
         report = BmadReport(provider=_set_up(service_name, endpoint) if set_up else _present())
         patches = Patches()
         told: dict[str, Any] = {"patches": patches, "report": report}
@@ -130,7 +131,7 @@ def instrument_bmad(
             if is_wanted:
                 when_imported(name, patches, report, partial(step, **told))
         if agents or mend:
-            rules = agents_of_bmad.Rules(include, exclude, detect_error_dicts) if agents else None
+            rules = agents_of_bmad.Rules(tuple(include), tuple(exclude), detect_error_dicts) if agents else None
             for agent in names.AGENT_MODULES:
                 when_imported(names.agent_module(agent), patches, report, partial(_agent, agent, rules, mend, **told))
         _process.patches, _process.report = patches, report

@@ -24,6 +24,7 @@ from typing import Any, Final
 from bmad_otel import _guard
 from bmad_otel.compat._collected import Collected, Kind, labels_of
 from bmad_otel.compat._exposition import exposition
+from bmad_otel.compat._forks import follow
 from bmad_otel.compat._instruments import Instruments
 from bmad_otel.compat._metric_types import MetricType
 from bmad_otel.compat._operations import PerformanceMonitor
@@ -58,6 +59,12 @@ class MetricsCollector:
         self._lock = threading.RLock()
         self._by_name: dict[str, Collected] = {}
         self._instruments = Instruments()
+        follow(self)
+
+    def after_fork_in_child(self) -> None:
+        """Called by itself in a forked child, which goes on with the values of its parent."""
+        self._lock = threading.RLock()
+        self._instruments.after_fork_in_child()
 
     def record_metric(
         self,

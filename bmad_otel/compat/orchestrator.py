@@ -80,9 +80,11 @@ class PerformanceOrchestrator:
             "failed_requests": failed if total else None,
             "total_cost": (summary.get("cost") or {}).get("amount"),
         }
-        metrics = {name: value for name, value in found.items() if value is not None}
         alerts = self.get_performance_alerts(agent_name)
-        return {**metrics, "recent_alerts": alerts[-_RECENT:]} if metrics or alerts else {}
+        if not total and not alerts:
+            return {}  # a profile and a price list alone are no performance
+        metrics = {name: value for name, value in found.items() if value is not None}
+        return {**metrics, "recent_alerts": alerts[-_RECENT:]}
 
     def export_performance_data(self, format: str = "json") -> str:  # noqa: A002 - BMAD's name
         """All the monitor knows, as text. Raises ValueError for a format there is none of."""

@@ -20,15 +20,15 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, StatusCode, format_span_id, format_trace_id
+from opentelemetry.trace import Span, StatusCode, format_span_id, format_trace_id
 
 from bmad_otel import _guard, force_flush, semconv, track_task, track_workflow
-from bmad_otel._handle import OWNED_PREFIXES, current_task
+from bmad_otel._handle import OWNED_PREFIXES
 from bmad_otel._instruments import is_placeholder
 from bmad_otel._labels import MAX_NAME_LENGTH, AttributeValue
 from bmad_otel._tracker import Tracker
 from bmad_otel.compat._attributes import span_attributes
-from bmad_otel.compat._measure import measure
+from bmad_otel.compat._model_calls import tell_model_call
 from bmad_otel.compat._open_spans import OpenSpans
 from bmad_otel.compat._tracer_span import TracerSpan
 from bmad_otel.compat._tracing_config import AgentSpan, ExporterType, TraceLevel, TracingConfig, config_of
@@ -192,7 +192,15 @@ class BMADTracer:
     ) -> None:
         """Tell of one call of a model that has ended: a span ``chat <model>`` and the tokens it used."""
         try:
-            self._llm_call(str(provider), str(model), prompt_tokens, completion_tokens, status, error)
+            tell_model_call(
+                self.tracer,
+                str(provider),
+                str(model),
+                int(prompt_tokens),
+                int(completion_tokens),
+                error,
+                failed=status == "error",
+            )
         except Exception as own_error:  # noqa: BLE001 - the counts are the program's
             _guard.contain("recording a model call", own_error)
 
@@ -295,32 +303,6 @@ class BMADTracer:
 
     async def _set_up(self, _settings: Any = None, **_further: Any) -> bool:
         return True
-
-    def _llm_call(self, provider: str, model: str, sent: int, received: int, status: str, error: str | None) -> None:
-        attributes: dict[str, AttributeValue] = {
-            semconv.GEN_AI_OPERATION_NAME: "chat",
-            semconv.GEN_AI_PROVIDER_NAME: provider[:MAX_NAME_LENGTH],
-            semconv.GEN_AI_REQUEST_MODEL: model[:MAX_NAME_LENGTH],
-        }
-        tokens = {
-            semconv.GEN_AI_USAGE_INPUT_TOKENS: max(0, int(sent)),
-            semconv.GEN_AI_USAGE_OUTPUT_TOKENS: max(0, int(received)),
-        }
-        span = self.tracer.start_span(
-            f"chat {model[:MAX_NAME_LENGTH]}", kind=SpanKind.CLIENT, attributes={**attributes, **tokens}
-        )
-        if error is not None or status == "error":
-            span.set_attribute(semconv.ERROR_TYPE, "llm_error")
-            span.set_status(StatusCode.ERROR, (error or "")[:MAX_NAME_LENGTH])
-        span.end()
-        task = current_task()
-        if task.is_running:
-            task.record_usage(
-                input_tokens=max(0, int(sent)), output_tokens=max(0, int(received)), model=model, provider=provider
-            )
-            return
-        for kind, count in zip(("input", "output"), tokens.values(), strict=True):
-            measure(semconv.TOKEN_USAGE, count, {**attributes, semconv.GEN_AI_TOKEN_TYPE: kind})
 
     def _tell_of_settings(self) -> None:
         config = self.config

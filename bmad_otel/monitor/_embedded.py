@@ -98,12 +98,12 @@ def engine_settings(config: Config) -> EngineSettings:
     )
 
 
-def summary_without_data(agent: str, body: Body) -> dict[str, Any]:
+def summary_without_data(agent: str, body: Body, params: Mapping[str, str]) -> dict[str, Any]:
     """The summary of an agent that has a profile and has never been heard of."""
     from bmad_processor.run.embedded import summary_without_data as summary_of
     from bmad_processor.settings import Profile
 
-    return summary_of(profile_of(agent, body, Profile("*")), _now_ns())
+    return summary_of(profile_of(agent, body, Profile("*")), _now_ns(), params)
 
 
 def profile_of(agent: str, body: Body, below: Profile) -> Profile:

@@ -103,7 +103,8 @@ class PerformanceMonitor:
         It may end on another thread. The same id once more, before the end, begins anew; the earlier one is given up.
         """
         try:
-            return self._tasks.start(_name(agent_name), task_id if type(task_id) is str else str(task_id))
+            agent = canonical(agent_name) if agent_name and type(agent_name) is str else _name(agent_name)
+            return self._tasks.start(agent, task_id if type(task_id) is str else str(task_id))
         except Exception as error:  # noqa: BLE001 - the agent goes on whatever happened here
             _guard.contain("starting a task", error)
             return TaskHandle(None)
@@ -112,8 +113,9 @@ class PerformanceMonitor:
         """End the task; without ``success`` it counts as failed. An id that was not started is counted and told once
         in the log."""
         try:
+            agent = canonical(agent_name) if agent_name and type(agent_name) is str else _name(agent_name)
             key = task_id if type(task_id) is str else str(task_id)
-            if not self._tasks.end(_name(agent_name), key, success=bool(success)):
+            if not self._tasks.end(agent, key, success=bool(success)):
                 _guard.warn_once(
                     "unknown task",
                     "bmad_otel: end_task_tracking(%r, %r): no such task was started, or it has ended; said once",
@@ -236,7 +238,7 @@ class PerformanceMonitor:
             if error.code != "unknown_agent":
                 raise
             body = next((body for own, (_, body) in self._profiles.items() if canonical(own) == name), None)
-            return {} if body is None else summary_without_data(name, body)
+            return {} if body is None else summary_without_data(name, body, params)
 
     def get_system_performance_summary(self) -> dict[str, Any]:
         """Host, agents and alerts together: ``cpu_usage``, ``memory_usage`` (percent), ``disk_io``, ``network_io``

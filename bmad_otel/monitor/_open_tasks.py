@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Final
 
 from bmad_otel import _guard, semconv
@@ -29,38 +28,29 @@ class OpenTasks:
     """The register, by agent and id."""
 
     def __init__(self) -> None:
-        # reentrant: the garbage collector may end a task in the middle of anything
-        self._lock = threading.RLock()
-        self._open: dict[tuple[str, str], tuple[Task | None, int]] = {}
-        """Task and when it was started, in nanoseconds of `clock.monotonic_ns`, in order of their start."""
+        self._open: dict[tuple[str, str], Task | None] = {}
+        """In order of their start; None stands for one that is not tracked."""
         self._labels: dict[str, Labels] = {}
         self.dropped: dict[str, int] = {}
         """What did not end as it should: ``unknown_task``, ``restarted``, ``expired``, ``too_many_open``."""
 
     def start(self, agent: str, task_id: str) -> TaskHandle:
         """Begin the task; one of the same agent and id that is still open is given up."""
-        now_ns = clock.monotonic_ns()
         key = (agent, task_id)
         task = self._begin(agent, task_id)
-        with self._lock:
-            earlier = self._open.pop(key, None)
-            first = next(iter(self._open)) if earlier is None and len(self._open) >= MAX_OPEN else None
-            oldest = None if first is None else self._open.pop(first)
-            self._open[key] = (task, now_ns)
-        if earlier is not None:
-            self._give_up(earlier[0], "restarted")
-        if oldest is not None:
-            self._give_up(oldest[0], "too_many_open")
+        opened = self._open
+        if key in opened or len(opened) >= MAX_OPEN:
+            self._make_room(key)
+        opened[key] = task  # one step for the interpreter, as is `pop` below: no lock
         return TaskHandle(task)
 
     def end(self, agent: str, task_id: str, *, success: bool) -> bool:
         """End the task; False if there is none of this agent and id."""
-        with self._lock:
-            found = self._open.pop((agent, task_id), None)
-        if found is None:
+        try:
+            task = self._open.pop((agent, task_id))
+        except KeyError:
             self._count("unknown_task")
             return False
-        task = found[0]
         if task is not None:
             task.end_here()
             if not success:
@@ -71,16 +61,10 @@ class OpenTasks:
     def expire(self) -> None:
         """Give up what has been open for longer than `MAX_AGE_S`."""
         oldest_ns = clock.monotonic_ns() - int(MAX_AGE_S * 1e9)
-        expired = []
-        with self._lock:
-            for key, (task, started_ns) in list(self._open.items()):
-                if started_ns > oldest_ns:
-                    break
-                expired.append((key, task))
-            for key, _ in expired:
-                self._open.pop(key, None)
-        for _, task in expired:
-            self._give_up(task, "expired")
+        for key, task in self._open.copy().items():
+            if task is not None and task.started_ns > oldest_ns:
+                break
+            self._give_up(key, "expired")
 
     def agents(self) -> set[str]:
         """The agents that have started a task."""
@@ -88,7 +72,6 @@ class OpenTasks:
 
     def after_fork_in_child(self) -> None:
         """The parent's tasks are the parent's to end."""
-        self._lock = threading.RLock()
         self._open.clear()
 
     def _begin(self, agent: str, task_id: str) -> Task | None:
@@ -99,7 +82,9 @@ class OpenTasks:
             labels = self._labels.get(agent)
             if labels is None or labels.names is not state.agents:
                 labels = self._label(agent)
-            return Task(state, instruments, labels, {**labels.span, semconv.TASK_ID: task_id[:_MAX_ID_LENGTH]})
+            attributes = labels.span.copy()
+            attributes[semconv.TASK_ID] = task_id if len(task_id) <= _MAX_ID_LENGTH else task_id[:_MAX_ID_LENGTH]
+            return Task(state, instruments, labels, attributes)
         except Exception as error:  # noqa: BLE001 - the program we observe goes on whatever happened here
             _guard.contain("starting a task", error)
             return None
@@ -113,7 +98,19 @@ class OpenTasks:
             self._labels[agent] = labels
         return labels
 
-    def _give_up(self, task: Task | None, reason: str) -> None:
+    def _make_room(self, key: tuple[str, str]) -> None:
+        if key in self._open:
+            self._give_up(key, "restarted")
+        elif len(self._open) >= MAX_OPEN:
+            oldest = next(iter(self._open.copy()), None)
+            if oldest is not None:
+                self._give_up(oldest, "too_many_open")
+
+    def _give_up(self, key: tuple[str, str], reason: str) -> None:
+        try:
+            task = self._open.pop(key)
+        except KeyError:
+            return  # ended by another thread in the meantime
         self._count(reason)
         if task is not None:
             task.abandon()

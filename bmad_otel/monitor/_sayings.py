@@ -39,6 +39,11 @@ class Sayings:
     def of_type(self, agent: object, metric_type: object, value: object, unit: object) -> None:
         """`_record_metric`: a value of a metric type."""
         try:
+            if type(metric_type) is MetricType and type(agent) is str and type(value) in (float, int):  # nearly always
+                number = _number(value)
+                if number is not None and type(unit) is str and metric_type is not MetricType.CUSTOM:
+                    state.said.say_reported(_agent_name(agent, depth=3), metric_type._value_, number, unit)
+                    return
             if isinstance(agent, MetricType) or hasattr(agent, "value"):
                 # the type first: the name comes second
                 self.named(agent, metric_type, value, unit, UNKNOWN_AGENT, depth=3)

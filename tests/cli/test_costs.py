@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bmad_processor.model import PartitionKey
+from bmad_processor.model import HistoryPoint, PartitionKey
 from bmad_processor.read_model import ReadModel
 from bmad_processor.receive.http_server import AsgiServer
 from bmad_processor.settings import SECOND, EngineSettings, Profile, Profiles, ScalingRules
@@ -35,7 +35,8 @@ def spent(tmp_path: Path) -> str:
     with SqliteStore(path) as store:
         store.save_settings(settings, T0)
         rows = {str(p.key): dump_partition(p) for p in partitions}
-        store.commit(Commit(now_ns=T0 + 60 * SECOND, partitions=rows))
+        points = [HistoryPoint(architect.key, name, T0, 81.5, 2) for name in architect.names]
+        store.commit(Commit(now_ns=T0 + 60 * SECOND, partitions=rows, history=points))
     return path
 
 
@@ -62,6 +63,9 @@ def test_the_api(spent: str) -> None:
         assert body["self_reported"] == {"mood": {"value": 99.0, "unit": "%", "n": 3, "as_of": T0 / 1e9}}
         assert body["current_metrics"]["custom:coverage"]["unit"] == "%"
         assert "reported:mood" not in body["current_metrics"]
+        for name in ("custom:coverage", "reported:mood"):
+            _, body, _ = ask(server.endpoint, f"/api/v1/agents/Architect/history?metric={name}")
+            assert (body["unit"], [point["value"] for point in body["points"]]) == ("%", [81.5])
     finally:
         server.stop(2)
 

@@ -92,7 +92,7 @@ def test_every_agent_has_a_label_of_its_own() -> None:
     assert [labels[key] for key in keys] == ["x", "agent/a/x", "a/x", "y"]
 
 
-@pytest.mark.parametrize("since", ["1", "h", "-1h", "1h1", "", "1y", "\u0661h", "9" * 40 + "h"])
+@pytest.mark.parametrize("since", ["1", "h", "-1h", "1h1", "", "1y", "\u0661h", "9" * 100 + "h"])
 def test_since_is_a_duration(endpoint: str, since: str) -> None:
     status, body, _ = ask(endpoint, "/api/v1/export?since=" + quote(since))
     assert (status, body["error"]) == (400, "bad_parameter")

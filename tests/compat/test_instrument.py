@@ -180,6 +180,25 @@ def test_a_denied_or_failed_task_ends(bmad_telemetry: Telemetry) -> None:
         assert orchestrator.performance_monitor.alerts is not None  # all but tracking is the monitor's
 
 
+def test_an_orchestrator_made_meanwhile_is_tracked_by_its_monitor_afterwards(bmad_telemetry: Telemetry) -> None:
+    instrument_bmad(set_up=False)
+    orchestrator = importlib.import_module(WORKFLOWS).IntegratedWorkflowOrchestrator()
+    asyncio.run(orchestrator.execute_integrated_workflow("product-development"))
+    uninstrument_bmad()
+    bmad_telemetry.clear()
+    asyncio.run(orchestrator.execute_integrated_workflow("product-development"))
+    assert [task.agent for task in bmad_telemetry.tasks()] == ["ProductOwner", "Architect", "TestEngineer"]
+    assert bmad_telemetry.histogram("gen_ai.invoke_agent.duration", agent="ProductOwner").count >= 1
+    assert "invoke_workflow" not in bmad_telemetry.tree()
+
+
+def test_wrong_arguments_are_refused_before_anything_is_changed() -> None:
+    for wrong in ({"include": "create_*"}, {"exclude": [7]}, {"endpoint": "nowhere", "set_up": True}):
+        with pytest.raises((TypeError, ValueError)):
+            instrument_bmad(**{"set_up": False, **wrong})
+    assert importlib.import_module(MONITOR) is not bmad_otel.compat.bmad
+
+
 def test_coroutine_functions_stay_what_they_are() -> None:
     instrument_bmad(set_up=False)
     module = importlib.import_module(WORKFLOWS)

@@ -75,7 +75,7 @@ def test_what_the_enhanced_layer_swallows_is_seen(ended: list[ReadableSpan]) -> 
     assert {attributes(span)["gen_ai.agent.name"] for span in ended} == {"ReleaseManager"}
 
 
-def test_mended_the_enhanced_layer_returns_something(ended: list[ReadableSpan]) -> None:
+def test_mended_the_enhanced_layer_returns_what_tools_return(ended: list[ReadableSpan]) -> None:
     report = instrument_bmad(set_up=False, mend=True)
     module = importlib.import_module(ENHANCED)
 
@@ -87,7 +87,8 @@ def test_mended_the_enhanced_layer_returns_something(ended: list[ReadableSpan]) 
         assert integration.register_tool("named_only")
         assert integration.register_tool("adds", lambda parameters, context: parameters["a"] + 1)
         assert integration.register_tool(module.MCPTool("whole", "", {}, {}, ""))
-        assert await integration.use_enhanced_mcp_tool("agent_communication", {"to": "RnD"}) == {"to": "RnD"}
+        # BMAD would return the arguments, and its agents would take them for an answer
+        assert await integration.use_enhanced_mcp_tool("agent_communication", {"to": "RnD"}) is None
         assert await integration.use_enhanced_mcp_tool("adds", {"a": 1}) == 2
         assert await integration.use_enhanced_mcp_tool("named_only", {}) is None
         assert await integration.use_enhanced_mcp_tool("absent", {}) is None
@@ -103,13 +104,32 @@ def test_mended_the_enhanced_layer_returns_something(ended: list[ReadableSpan]) 
     assert first.metadata["tool_name"] == "adds"
     calls = [(span.name, attributes(span).get("error.type")) for span in list(ended)[:4]]
     assert calls == [  # one span for each, however many layers it went through
-        ("tools/call agent_communication", None),
+        ("tools/call agent_communication", "tool_error"),
         ("tools/call adds", None),
         ("tools/call named_only", "tool_error"),
         ("tools/call absent", "tool_not_found"),
     ]
-    assert "nothing does its work" in str(ended[2].status.description)
+    assert str(ended[2].status.description) == "named_only has no handler"
     assert any("call_enhanced_tool" in line for line in report.mended)
     uninstrument_bmad()
     assert not hasattr(module.EnhancedMCPIntegration, "initialize")
     assert not hasattr(type(client), "call_enhanced_tool")
+
+
+def test_a_tool_that_calls_itself_is_two_calls(ended: list[ReadableSpan]) -> None:
+    instrument_bmad(set_up=False, mend=True)
+    module = importlib.import_module(ENHANCED)
+
+    async def main() -> None:
+        integration = module.EnhancedMCPIntegration("RnD")
+        await integration.initialize()
+
+        async def countdown(parameters: Any, context: Any) -> Any:
+            left = parameters["left"]
+            return await integration.use_enhanced_mcp_tool("countdown", {"left": left - 1}) if left else "zero"
+
+        integration.register_tool("countdown", countdown)
+        assert await integration.use_enhanced_mcp_tool("countdown", {"left": 2}) == "zero"
+
+    asyncio.run(main())
+    assert [span.name for span in ended] == ["tools/call countdown"] * 3

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
 from bmad_otel.compat._collected import MAX_LABEL_SETS, MAX_SAMPLES
 from bmad_otel.compat.metrics_collector import MAX_NAMES, MetricsCollector, PerformanceMonitor
+from bmad_otel.compat.tracing import BMADTracer
 from bmad_otel.testing import ManualClock, Telemetry
 
 
@@ -117,3 +120,29 @@ def test_the_second_monitor_never_raises_and_is_bounded(bmad_clock: ManualClock)
     assert system["total_alerts"] == 100
     assert 0 < system["system"]["memory_usage"] < 100
     assert system["system"]["cpu_usage"] is None or 0 <= system["system"]["cpu_usage"] <= 100
+
+
+def test_many_threads_lose_nothing_and_a_child_goes_on(bmad_telemetry: Telemetry) -> None:
+    collector, tracer = MetricsCollector(), BMADTracer("threads")
+
+    def work() -> None:
+        for number in range(500):
+            collector.increment_counter("runs", {"part": number % 3})
+            with tracer.start_span("step"):
+                pass
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(work)
+    assert sum(metric.value for metric in collector.get_metrics()["bmad_runs"][-3:]) <= 2000
+    assert bmad_telemetry.value("bmad_runs") == 2000
+    assert tracer.get_tracing_summary()["spans_started"] == 2000
+    left_open = tracer.start_span("parent's")
+    with collector._lock:  # as another thread may hold it
+        child = os.fork()
+        if child == 0:
+            ok = tracer.get_tracing_summary()["spans_open"] == 0 and not tracer.end_span(left_open.id)
+            collector.increment_counter("runs", {"part": 0})
+            os._exit(0 if ok else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert tracer.end_span(left_open.id)

@@ -58,6 +58,8 @@ def test_the_questions_of_the_documentation_are_answered(monitor: PerformanceMon
     assert 1.0 <= metrics["avg_response_time"] <= 9.5
     assert metrics["recent_alerts"][0]["agent_name"] == "ProductOwner"
     assert orchestrator.get_agent_performance_metrics("Nobody") == {}
+    monitor.register_agent_profile(AgentPerformanceProfile("RnD"))
+    assert orchestrator.get_agent_performance_metrics("RnD") == {}
     assert json.loads(orchestrator.export_performance_data())["agent_summaries"]
 
 

@@ -27,8 +27,8 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from bmad_processor.errors import Malformed, Overloaded, StartError, TooLarge
-from bmad_processor.fields import split_endpoint
 from bmad_processor.model import Signal
+from bmad_processor.quantities import split_endpoint
 from bmad_processor.receive import Accepted, AsgiServer, HttpConfig, HttpReceiver, http_protocol
 
 from .conftest import LIMIT

@@ -15,6 +15,7 @@ import pytest
 import bmad_otel.monitor
 from bmad_otel import AgentPerformanceProfile, AlertLevel, MetricType, PerformanceAlert, PerformanceMetric
 from bmad_otel.monitor import PerformanceMonitor
+from bmad_otel.monitor._config import Config
 
 CLIENT = {
     "bmad/__init__.py": "",
@@ -228,3 +229,12 @@ def test_the_attributes_are_those_of_the_original(monitor: PerformanceMonitor) -
     assert isinstance(monitor.default_thresholds, dict)
     assert monitor.monitoring_active is False
     assert monitor.metrics_history.get("nothing") is None
+
+
+def test_the_page_names_every_method_and_setting() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "monitor.md").read_text()
+    public = {name for name in vars(PerformanceMonitor) if not name.startswith("_")} - {"after_fork_in_child"}
+    assert sorted(name for name in public if name not in page) == []
+    fields = {field.name for kind in (PerformanceAlert, AgentPerformanceProfile) for field in dataclasses.fields(kind)}
+    assert sorted(field for field in fields if f"`{field}`" not in page) == []
+    assert sorted(key for key in Config.__dataclass_fields__ if f"`{key}`" not in page) == []

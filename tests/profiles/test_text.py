@@ -237,7 +237,7 @@ def _plain(text: str) -> tuple[dict[tuple[str, str], float | None], dict[str, An
     return thresholds, layer.config.model_dump(exclude_unset=True, exclude={"thresholds", "agent"})
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=files(), body=_bodies)
 @example(text=TEXT, body={"thresholds": {"cpu_usage": {"info": 5}}, "auto_scaling_enabled": False})
 def test_edit_then_load_is_what_was_asked_for(text: str, body: dict[str, Any]) -> None:

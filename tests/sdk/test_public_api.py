@@ -21,7 +21,7 @@ MONITOR = {
     "PerformanceMetric", "PerformanceAlert", "MetricType", "AlertLevel",
 }  # fmt: skip
 PAGE = (ROOT / "docs" / "sdk.md").read_text()
-PAGES = {name: (ROOT / "docs" / name).read_text() for name in ("sdk.md", "testing.md")}
+PAGES = {name: (ROOT / "docs" / name).read_text() for name in ("sdk.md", "testing.md", "monitor.md")}
 
 
 def test_the_names() -> None:

@@ -17,16 +17,23 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, assert_type, overload
 
 from bmad_otel import (
+    AgentPerformanceProfile,
+    AlertLevel,
     Capture,
     Diagnostics,
+    MetricType,
     Operation,
     Outcome,
+    PerformanceAlert,
+    PerformanceMetric,
+    PerformanceMonitor,
     TaskHandle,
     Usage,
     configure,
     current_task,
     diagnostics,
     force_flush,
+    get_performance_monitor,
     instrument_agent,
     observe_queue,
     shutdown,
@@ -310,3 +317,33 @@ def check_arguments() -> None:
     assert_type(force_flush(timeout_s=1), bool)
     assert_type(diagnostics(), Diagnostics)
     shutdown(timeout_s=0.5)
+
+
+# The monitor ---------------------------------------------------------------------------------------------------------
+
+
+class Watching(PerformanceMonitor):
+    async def _collect_custom_metrics(self, agent_name: str) -> None:
+        self.log_metric("backlog", 3, "tickets", agent_name)
+
+
+async def tell(alert: PerformanceAlert) -> None:
+    assert_type(alert.level, AlertLevel)
+    assert_type(alert.resolution_time, float | None)
+
+
+def monitored() -> None:
+    monitor = get_performance_monitor()
+    assert_type(monitor, PerformanceMonitor)
+    monitor.add_alert_callback(tell)
+    monitor.add_alert_callback(lambda alert: alert.message.upper())
+    monitor.add_alert_callback("no function")  # type: ignore[arg-type]
+    monitor.register_agent_profile(
+        AgentPerformanceProfile("A", thresholds={MetricType.CPU_USAGE: {AlertLevel.WARNING: 60}})
+    )
+    assert_type(monitor.start_task_tracking("A", "1"), TaskHandle)
+    monitor.end_task_tracking("A", "1", success=False)
+    assert_type(monitor.alerts, list[PerformanceAlert])
+    assert_type(monitor.metrics_history["A_cpu_usage"][0], PerformanceMetric)
+    assert_type(monitor.export_performance_data(), str)
+    monitor.start_monitoring("5s")  # type: ignore[arg-type]

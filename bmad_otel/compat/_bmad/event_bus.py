@@ -18,8 +18,8 @@ from bmad_otel.compat._bmad.report import BmadReport
 CARRIER: Final = "_otel"
 
 _INCOMING: Final[ContextVar[Mapping[str, str] | None]] = ContextVar("bmad_otel.incoming", default=None)
-_GIVEN: Final[ContextVar[tuple[messages.Sending, dict[str, Any]] | None]] = ContextVar("bmad_otel.given", default=None)
-"""The message being published and the very data its publisher gave."""
+_GIVEN: Final[ContextVar[tuple[dict[str, Any], dict[str, Any]] | None]] = ContextVar("bmad_otel.given", default=None)
+"""What is published in the place of the data its publisher gave, and that data."""
 
 
 def instrument(module: ModuleType, patches: Patches, report: BmadReport) -> None:
@@ -50,11 +50,10 @@ def _publishing(original: Callable[..., Any]) -> Callable[..., Any]:
             if not isinstance(data, dict) or not message.carrier:
                 published = await original(self, event_type, data, *args, **kwargs)
             else:
-                token = _GIVEN.set((message, data))
+                sent = {**data, CARRIER: dict(message.carrier)}
+                token = _GIVEN.set((sent, data))
                 try:
-                    published = await original(
-                        self, event_type, {**data, CARRIER: dict(message.carrier)}, *args, **kwargs
-                    )
+                    published = await original(self, event_type, sent, *args, **kwargs)
                 finally:
                     _GIVEN.reset(token)
             if published is False:
@@ -69,7 +68,7 @@ def _notifying(original: Callable[..., Any]) -> Callable[..., Any]:
         data = getattr(event, "data", None)
         carrier = data.pop(CARRIER, None) if isinstance(data, dict) else None
         given = _GIVEN.get()
-        if carrier is not None and given is not None and given[0].is_open and data == given[1]:
+        if given is not None and data is given[0]:
             event.data = given[1]
         token = _INCOMING.set(carrier if isinstance(carrier, Mapping) else None)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
+import uuid
 from collections.abc import Callable
 from enum import Enum
 from types import ModuleType
@@ -24,7 +25,7 @@ def mend_client(module: ModuleType, patches: Patches, report: BmadReport) -> Non
     """`MCPClient`: ``call_enhanced_tool``, contexts with further arguments, and an end to its memory."""
     client = module.MCPClient
     if "call_enhanced_tool" not in vars(client):
-        patches.set(client, "call_enhanced_tool", _call_enhanced_tool)
+        patches.set(client, "call_enhanced_tool", _calling_enhanced(module))
         report.mended.append(f"{module.__name__}.MCPClient.call_enhanced_tool")
     for name in ("create_context", "create_enhanced_context"):
         if name in vars(client):
@@ -50,7 +51,7 @@ def mend_enhanced(module: ModuleType, patches: Patches, report: BmadReport) -> N
         if isinstance(tool, str):
             if client.get_tool(tool) is not None:
                 return True
-            handler = _awaited(next((each for each in args if callable(each)), _without_handler(tool)))
+            handler = _awaited(next((each for each in args if callable(each)), None))
             tool = module.MCPTool(
                 name=tool, description=tool.replace("_", " "), input_schema=_ANYTHING, output_schema=_ANYTHING,
                 category="custom", handler=handler,
@@ -152,12 +153,25 @@ def _of_monitor(name: str) -> Callable[..., None]:
     return record
 
 
-async def _call_enhanced_tool(self: Any, tool_name: str, parameters: dict[str, Any], context: Any = None) -> Any:
-    """`call_tool`, whose response also says how long it took: ``execution_time`` in seconds."""
-    started_ns = time.perf_counter_ns()
-    response = await self.call_tool(tool_name, parameters, context)
-    response.execution_time = (time.perf_counter_ns() - started_ns) / 1e9
-    return response
+def _calling_enhanced(module: ModuleType) -> Callable[..., Any]:
+    async def call_enhanced_tool(self: Any, tool_name: str, parameters: dict[str, Any], context: Any = None) -> Any:
+        """`call_tool`, whose response also says how long it took: ``execution_time`` in seconds.
+
+        A tool without a handler fails: BMAD's client would return the arguments, and agents take them for an answer and
+        leave their own work undone.
+        """
+        started_ns = time.perf_counter_ns()
+        tool = self.get_tool(tool_name)
+        if tool is not None and tool.handler is None:
+            response = module.MCPResponse(
+                request_id=str(uuid.uuid4()), success=False, error=f"{tool_name} has no handler: nothing does its work"
+            )
+        else:
+            response = await self.call_tool(tool_name, parameters, context)
+        response.execution_time = (time.perf_counter_ns() - started_ns) / 1e9
+        return response
+
+    return call_enhanced_tool
 
 
 def _taking_anything(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -193,18 +207,13 @@ def _forget(client: Any) -> None:
                 del kept[next(iter(kept))]
 
 
-def _awaited(function: Callable[..., Any]) -> Callable[..., Any]:
+def _awaited(function: Callable[..., Any] | None) -> Callable[..., Any] | None:
     """``function`` as the client calls handlers: awaited, with parameters and context."""
+    if function is None:
+        return None
 
     async def handler(parameters: Any, context: Any = None) -> Any:
         result = function(parameters, context)
         return await result if inspect.isawaitable(result) else result
 
     return handler
-
-
-def _without_handler(tool: str) -> Callable[..., Any]:
-    def nothing(_parameters: Any, _context: Any = None) -> Any:
-        raise LookupError(f"{tool} was registered by its name alone: nothing does its work")
-
-    return nothing

@@ -78,6 +78,8 @@ def processing(event: str, agent: object, carrier: Mapping[str, str] | None) -> 
     """The span ``process <event>`` around a handler: below the ``send`` span, or linked to it where the handler runs
     detached, in a task that outlives the publishing call."""
     message = SENDING.get()
+    if message is not None and carrier and dict(carrier) != message.carrier:
+        message = None  # an earlier one: this handler's came from elsewhere
     context: Context | None = None
     links: tuple[Link, ...] = ()
     if message is not None and not message.is_around():

@@ -30,10 +30,11 @@ FAILED: Final = "tool_error"
 class Call:
     """A call of a tool, and how it went so far as is known."""
 
-    __slots__ = ("error_type", "message", "span", "tool")
+    __slots__ = ("error_type", "has_layer_below", "message", "span", "tool")
 
-    def __init__(self, tool: str, span: Span) -> None:
+    def __init__(self, tool: str, span: Span, *, has_layer_below: bool) -> None:
         self.tool = tool
+        self.has_layer_below = has_layer_below
         self.span = span
         self.error_type: str | None = None
         self.message = ""
@@ -45,7 +46,7 @@ class Call:
 
 
 _CALL: Final[ContextVar[Call | None]] = ContextVar("bmad_otel.tool_call", default=None)
-"""The call being made: the layers of BMAD's client below it are the same call."""
+"""The call being made: where it ``has_layer_below``, the next one of the same tool is the same call."""
 
 
 def instrument_client(module: ModuleType, patches: Patches, report: BmadReport) -> None:
@@ -75,14 +76,16 @@ def _calling(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _using(original: Callable[..., Any]) -> Callable[..., Any]:
     async def use_enhanced_mcp_tool(self: Any, tool_name: Any, *args: Any, **kwargs: Any) -> Any:
-        with _calls(str(tool_name), getattr(self, "agent_name", None)) as call:
+        with _calls(str(tool_name), getattr(self, "agent_name", None), has_layer_below=True) as call:
             result = await original(self, tool_name, *args, **kwargs)
             if result is None:
                 client = getattr(self, "mcp_client", None)
                 if not getattr(self, "enhanced_enabled", True) or client is None:
                     call.fail(FAILED, "enhanced MCP is not initialised")
-                elif hasattr(client, "get_tool") and _tool(client, tool_name) is None:
+                elif hasattr(client, "get_tool") and (tool := _tool(client, tool_name)) is None:
                     call.fail(NOT_FOUND, f"no tool {tool_name}")
+                elif hasattr(client, "get_tool") and getattr(tool, "handler", self) is None:
+                    call.fail(FAILED, f"{tool_name} has no handler")
                 else:
                     call.fail(FAILED, "the call returned nothing; BMAD's log has the reason")
             return result
@@ -91,9 +94,10 @@ def _using(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def _calls(tool: str, agent: object) -> Iterator[Call]:
+def _calls(tool: str, agent: object, *, has_layer_below: bool = False) -> Iterator[Call]:
     around = _CALL.get()
-    if around is not None and around.tool == tool:
+    if around is not None and around.tool == tool and around.has_layer_below:
+        around.has_layer_below = False
         yield around
         return
     span: Span = trace.INVALID_SPAN
@@ -110,7 +114,7 @@ def _calls(tool: str, agent: object) -> Iterator[Call]:
         )
     except Exception as error:  # noqa: BLE001 - samplers and processors are other people's code
         _guard.contain("starting a span", error)
-    call = Call(tool, span)
+    call = Call(tool, span, has_layer_below=has_layer_below)
     context = trace.set_span_in_context(span)
     token, call_token = otel_context.attach(context), _CALL.set(call)
     try:

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from bmad_processor.export import is_empty, render
 from bmad_processor.quantities import NotUnderstood, duration_ns
 
 from .exit_codes import FAILED
@@ -55,6 +54,9 @@ def export_data(
 
     csv and otlp-json have the history, prometheus and openmetrics what is true now, json both.
     """
+    # imported here: OTLP's names come with the whole SDK, which the other commands do not need
+    from bmad_processor.export import is_empty, render
+
     out = Output()
     with Console(stderr=True).status("collecting ..."):  # shown on a terminal only
         document = Source(endpoint, state, out.note).get("export", {} if since is None else {"since": since})

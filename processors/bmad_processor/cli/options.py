@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic_core import PydanticCustomError
 
 from bmad_processor.agent_names import CANONICAL
-from bmad_processor.fields import parse_endpoint
+from bmad_processor.quantities import NotUnderstood, endpoint
 
 from .source import DEFAULT_ENDPOINT, DEFAULT_STATE
 
@@ -31,8 +30,8 @@ def checked_endpoint(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return parse_endpoint(text.removeprefix("http://").rstrip("/"))
-    except PydanticCustomError as error:
+        return endpoint(text.removeprefix("http://").rstrip("/"))
+    except NotUnderstood as error:
         raise typer.BadParameter(f"expected an address as host:port, such as {DEFAULT_ENDPOINT}") from error
 
 

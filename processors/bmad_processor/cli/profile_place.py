@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bmad_processor.agent_names import CANONICAL, canonical
 from bmad_processor.errors import ConfigError, Problem
-from bmad_processor.fields import split_endpoint
+from bmad_processor.quantities import split_endpoint
 from bmad_processor.read_model import Unanswerable, all_profiles, near, one_profile
 from bmad_processor.service import Home
 from bmad_processor.settings import HOST_AGENT, Profiles

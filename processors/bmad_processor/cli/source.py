@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from bmad_processor.errors import ConfigError, Problem, ProcessorError, StoreError
-from bmad_processor.fields import split_endpoint
+from bmad_processor.quantities import split_endpoint
 from bmad_processor.read_model import ReadModel, Unanswerable, answer
 from bmad_processor.service import Home, find
 from bmad_processor.service.endpoints import reachable

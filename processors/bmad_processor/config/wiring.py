@@ -11,8 +11,9 @@ from pydantic import BaseModel
 
 from bmad_processor.emit.config import OtlpHttpConfig
 from bmad_processor.errors import Problem
-from bmad_processor.fields import Config, split_endpoint
+from bmad_processor.fields import Config
 from bmad_processor.model import Signal
+from bmad_processor.quantities import split_endpoint
 
 from .complaints import one_of
 from .schema import AGENT_PERFORMANCE, SIGNALS_OF, Pipeline, ServiceConfig, split_id, type_of

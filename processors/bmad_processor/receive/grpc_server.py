@@ -24,8 +24,8 @@ import grpc
 from grpc_status import rpc_status
 
 from bmad_processor.errors import StartError
-from bmad_processor.fields import split_endpoint
 from bmad_processor.model import Signal
+from bmad_processor.quantities import split_endpoint
 
 from .config import GrpcConfig
 from .consumer import Consumer

@@ -7,7 +7,7 @@ import socket
 from typing import Final
 
 from bmad_processor.errors import StartError
-from bmad_processor.fields import split_endpoint
+from bmad_processor.quantities import split_endpoint
 
 _UNAVAILABLE: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 """An address this machine does not have: `localhost` often names ::1 where IPv6 is off."""

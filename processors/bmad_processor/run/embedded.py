@@ -140,13 +140,13 @@ class EmbeddedHost:
                 self._listener(event_to_dict(self._unsaid.popleft()))
 
 
-def summary_without_data(profile: Profile, now_ns: int) -> dict[str, Any]:
+def summary_without_data(profile: Profile, now_ns: int, params: Mapping[str, str]) -> dict[str, Any]:
     """The summary of an agent that has a profile and has never been heard of: the keys of every other one."""
     settings = EngineSettings(profiles=Profiles(by_agent={profile.agent: profile}))
     host = EmbeddedHost(settings, clock=lambda: now_ns)
     key = PartitionKey("host" if profile.agent == HOST_AGENT else "agent", "", profile.agent)
     host._state.partitions[str(key)] = Partition(key, now_ns, now_ns)
-    summary = host.answer(f"agents/{profile.agent}", {})
+    summary = host.answer(f"agents/{profile.agent}", params)
     return summary | {"first_seen": None, "last_seen": None, "age_s": None, "is_active": False}
 
 

@@ -25,9 +25,9 @@ from bmad_processor.config.schema import AGENT_PERFORMANCE, type_of
 from bmad_processor.emit import ConsoleWriter, build_exporter
 from bmad_processor.emit.config import ConsoleConfig
 from bmad_processor.emit.request import Exporter
-from bmad_processor.fields import split_endpoint
 from bmad_processor.log_level import set_up_logging
 from bmad_processor.model import Signal
+from bmad_processor.quantities import split_endpoint
 from bmad_processor.read_model import ReadModel
 from bmad_processor.receive import AsgiServer, GrpcReceiver, HttpReceiver, OtlpReceiverConfig
 from bmad_processor.settings import SECOND

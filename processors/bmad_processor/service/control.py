@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from bmad_processor.errors import StartError
-from bmad_processor.fields import split_endpoint
+from bmad_processor.quantities import split_endpoint
 
 from .endpoints import reachable
 from .home import Home

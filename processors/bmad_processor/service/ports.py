@@ -8,7 +8,7 @@ from typing import Final
 
 from bmad_processor.config import ApiConfig, CollectorConfig
 from bmad_processor.errors import StartError
-from bmad_processor.fields import split_endpoint
+from bmad_processor.quantities import split_endpoint
 from bmad_processor.receive import OtlpReceiverConfig
 from bmad_processor.receive.listen import bind, release
 

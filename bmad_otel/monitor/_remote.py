@@ -20,6 +20,10 @@ FLUSH_TIMEOUT_S: Final = 2.0
 _LOOK_EVERY_S: Final = 1.0
 """How often it is looked whether the collector is still the one that our profiles were registered at."""
 
+_AWAY_S: Final = 5.0
+"""After no answer, how long profiles are put aside without asking again: a program that registers many at its start
+must not wait for each."""
+
 _LEVELS: Final = ("info", "warning", "critical", "emergency")
 _OTLP_PORT: Final = 4317
 
@@ -44,8 +48,9 @@ class Remote:
         self._said: dict[str, tuple[int, bool]] | None = None
         """By alert id the highest level told of, and whether its end was; None before the first look."""
         self._counters: dict[str, int] = {}
-        if _configure.settings_in_force() is None:
-            _report_to(self._api)
+        self._away_until_s = 0.0
+        if _configure.settings_in_force() is None and not _report_to(self._api):
+            self._away_until_s = time.monotonic() + _AWAY_S
 
     def ask(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
         """See `Host`."""
@@ -58,8 +63,11 @@ class Remote:
         with self._lock:
             self._bodies[agent] = body
             try:
+                if time.monotonic() < self._away_until_s:
+                    raise ConnectionError("it was away a moment ago")
                 self._put(agent, body)
             except ConnectionError:
+                self._away_until_s = time.monotonic() + _AWAY_S
                 self._count("profiles_waiting")
                 _guard.warn_once(
                     "registering a profile",
@@ -146,21 +154,23 @@ class Remote:
         self._counters[reason] = self._counters.get(reason, 0) + 1
 
 
-def _report_to(api: Api) -> None:
-    """Have the SDK report to the collector, unless the program's environment says where."""
+def _report_to(api: Api) -> bool:
+    """Have the SDK report to the collector, unless the program's environment says where. False if it did not answer."""
     if _settings.variable("OTEL_EXPORTER_OTLP_ENDPOINT"):
         _configure.configure()
-        return
-    _configure.configure(endpoint=f"http://{_bracketed(api.host)}:{_otlp_port(api)}")
+        return True
+    port = _otlp_port(api)
+    _configure.configure(endpoint=f"http://{_bracketed(api.host)}:{port or _OTLP_PORT}")
+    return port is not None
 
 
-def _otlp_port(api: Api) -> int:
+def _otlp_port(api: Api) -> int | None:
     try:
         endpoints = api.get("status")["endpoints"]
         found = {name.rpartition("/")[2]: int(address.rpartition(":")[2]) for name, address in endpoints.items()}
     except (ConnectionError, Unanswered, KeyError, ValueError, AttributeError):
-        return _OTLP_PORT
-    return found.get("grpc") or _OTLP_PORT
+        return None
+    return found.get("grpc")
 
 
 def _bracketed(host: str) -> str:

@@ -120,7 +120,7 @@ def found(alert_id: str, level: str = "warning", *, at: float = 2e9, resolved: b
 
 def test_what_is_news_and_what_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """The looks of one monitor at a list of alerts that changes."""
-    monkeypatch.setattr("bmad_otel.monitor._remote._report_to", lambda api: None)
+    monkeypatch.setattr("bmad_otel.monitor._remote._report_to", lambda api: True)
     remote = Remote("localhost:1", lambda event: None)
 
     def news(*alerts: dict[str, Any]) -> list[tuple[str, str, str, bool]]:

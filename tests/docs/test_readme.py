@@ -102,7 +102,7 @@ def test_first_span_and_first_alert(collector: dict[str, str], tmp_path: Path) -
 
 def test_every_command_in_the_pages_exists() -> None:
     known = set(re.findall(r"│?\s{2}([a-z][a-z-]+)\s{2,}", ask(dict(os.environ), "--help")[1]))
-    named = {m for page in PAGES for m in re.findall(r"(?:`|^    )bmad-otel ([a-z-]+)", page.read_text(), re.MULTILINE)}
+    named = {m for page in PAGES for m in re.findall(r"(?:`|^    )bmad-otel ([a-z][a-z-]+)", page.read_text(), re.MULTILINE)}
     assert {"collector", "agent-summary"} <= named <= known
 
 

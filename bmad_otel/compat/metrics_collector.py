@@ -26,9 +26,10 @@ from bmad_otel.compat._collected import Collected, Kind, labels_of
 from bmad_otel.compat._exposition import exposition
 from bmad_otel.compat._forks import follow
 from bmad_otel.compat._instruments import Instruments
+from bmad_otel.compat._metric_types import MetricType
 from bmad_otel.compat._operations import PerformanceMonitor
 
-__all__ = ["MAX_NAMES", "Metric", "MetricsCollector", "PerformanceMonitor"]
+__all__ = ["MAX_NAMES", "Metric", "MetricType", "MetricsCollector", "PerformanceMonitor"]
 
 MAX_NAMES: Final = 500
 """Names kept apart; values under further names are counted as dropped."""

@@ -229,7 +229,9 @@ def test_a_significant_trend_is_a_finding() -> None:
     assert finding["what"] == "response_time is increasing, which is the wrong way"
     assert finding["evidence"]["trend"] == trend
     unsure = trend | {"significant": False}
-    assert optimization(summary(), {"response_time": unsure})["findings"][0]["what"] == "within its thresholds"
+    calm = summary(thresholds={"response_time": {"warning": 5.0}})
+    assert optimization(calm, {"response_time": unsure})["findings"][0]["what"] == "within its thresholds"
+    assert optimization(summary())["findings"][0]["what"] == "measured, no threshold is set"
 
 
 def test_older_traces_come_from_alerts() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -9,6 +13,13 @@ import pytest
 
 from bmad_otel import AgentPerformanceProfile, PerformanceMonitor
 from bmad_otel.testing import ManualClock
+from bmad_processor.read_model import ReadModel
+from bmad_processor.receive.http_server import AsgiServer
+from bmad_processor.store import StoreReader
+from bmad_processor.web import build_api
+from tests.cli.test_trends import watched
+
+__all__ = ["watched"]
 
 Passing = Callable[[float], None]
 
@@ -73,3 +84,44 @@ def test_a_time_that_cannot_be_looked_at_is_refused(slowing: PerformanceMonitor,
         slowing.predict_scaling_needs("Architect", wrong)
     with pytest.raises(TypeError, match="time_window"):
         slowing.analyze_performance_trends("Architect", 3600)  # type: ignore[arg-type]
+
+
+REMOTE = """
+import json
+from datetime import timedelta
+from bmad_otel import get_performance_monitor
+
+monitor = get_performance_monitor()
+print(json.dumps([
+    monitor.analyze_performance_trends("product-owner", timedelta(minutes=45)),
+    monitor.predict_scaling_needs("ProductOwner", "25m"),
+    monitor.predict_scaling_needs("Nobody"),
+    monitor.get_agent_performance_summary("ProductOwner", timedelta(minutes=5)),
+]))
+try:
+    monitor.analyze_performance_trends("ProductOwner", "soon")
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_a_collector_answers_the_same(watched: str) -> None:
+    server = AsgiServer(build_api(ReadModel(StoreReader(watched)), dict), "127.0.0.1:0", name="api")
+    server.start()
+    try:
+        environment = os.environ | {
+            "BMAD_OTEL_ENDPOINT": server.endpoint, "OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none",
+        }  # fmt: skip
+        found = subprocess.run(
+            [sys.executable, "-c", REMOTE], env=environment, capture_output=True, text=True, timeout=60
+        )
+    finally:
+        server.stop(2)
+    assert found.returncode == 0, found.stderr
+    answers, refused = found.stdout.splitlines()
+    trends, needs, nobody, summary = json.loads(answers)
+    assert trends["cpu_usage"]["direction"] == "increasing"
+    assert (needs["action"], needs["desired"], needs["urgency"]) == ("scale_up", 3, "medium")
+    assert (nobody["action"], nobody["reason"]) == ("maintain", "no data")
+    assert summary["window_metrics"]["cpu_usage"]["last"] > summary["window_metrics"]["cpu_usage"]["min"]
+    assert refused.startswith("window must be a duration")

@@ -149,6 +149,18 @@ def test_nothing_measured_is_nothing_shown(monitor: PerformanceMonitor) -> None:
     assert monitor.alerts == []
 
 
+def test_an_agent_that_is_not_to_be_watched_is_measured_and_not_judged(
+    monitor: PerformanceMonitor, clock: ManualClock, passing: Passing
+) -> None:
+    monitor.register_agent_profile(AgentPerformanceProfile("Architect", monitoring_enabled=False))
+    run(monitor, clock, "Architect", 31)
+    passing(15)
+    summary = monitor.get_agent_performance_summary("Architect")
+    assert summary["monitoring_enabled"] is False
+    assert summary["current_metrics"]["response_time"]["value"] == pytest.approx(31, rel=0.02)
+    assert monitor.alerts == []
+
+
 def test_scaling_rules_are_followed(monitor: PerformanceMonitor, clock: ManualClock, passing: Passing) -> None:
     rules = {"cpu_threshold": None, "memory_threshold": 0.01, "max_instances": 2}
     monitor.register_agent_profile(AgentPerformanceProfile("Architect", scaling_rules=rules))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 
 import pytest
 
 from bmad_otel import AlertLevel, MetricType, PerformanceMonitor, create_default_agent_profiles
+from bmad_otel.compat.metrics_collector import MetricType as EitherMetricType
 from bmad_otel.monitor._singleton import seed_profiles
 from bmad_processor.metric_types import METRIC_TYPES
 from bmad_processor.model import Level
@@ -28,6 +30,25 @@ def test_members_that_were_never_there_fail_as_before() -> None:
     for name in ("DEPLOYMENT_TIME", "QUALITY_SCORE", "COUNTER", "GAUGE"):
         with pytest.raises(AttributeError):
             getattr(MetricType, name)
+
+
+def test_the_second_monitor_s_metric_types_are_a_part_of_its_stand_in_s() -> None:
+    """Two enums of one name: an agent may import either, and gets one that has all members."""
+    both = {member.name: member.value for member in EitherMetricType}
+    assert {member.name: member.value for member in MetricType}.items() <= both.items()
+    others = {"CACHE_HIT_RATE", "API_CALLS", "WORKFLOW_DURATION", "AGENT_ACTIVITY"}
+    assert both.keys() - {member.name for member in MetricType} == others
+    assert all(both[name] == name.lower() for name in others)
+
+
+def test_types_of_either_enum_are_taken(monitor: PerformanceMonitor, passing: Callable[[float], None]) -> None:
+    monitor._record_metric("Architect", EitherMetricType.SUCCESS_RATE, 95, "%")  # type: ignore[arg-type]
+    monitor._record_metric("Architect", EitherMetricType.CACHE_HIT_RATE, 80, "%")  # type: ignore[arg-type]
+    passing(5)
+    summary = monitor.get_agent_performance_summary("Architect")
+    assert summary["self_reported"]["success_rate"]["value"] == 95
+    assert "success_rate" not in summary["current_metrics"]
+    assert monitor.dropped == {}
 
 
 def test_levels_are_those_of_the_original() -> None:

@@ -20,7 +20,7 @@ ANY_PORTS = ("--grpc", "localhost:0", "--http", "localhost:0", "--api", "localho
 _SENDER = """
 import sys, time
 from bmad_otel import configure, shutdown, track_task
-configure(service_name="tests", host_metrics="auto")
+configure(service_name="tests", host_metrics=True)  # not by turns with other programs on this machine
 for argument in sys.argv[1:]:
     agent, done, failed = argument.split(":")
     for n in range(int(done) + int(failed)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -109,6 +110,13 @@ def test_stopped_it_is_read_from_its_database(monitor: Monitor) -> None:
     assert read.returncode == 0
     assert "ProductOwner" in read.stdout
     assert f"reading {monitor.home / 'bmad-otel.db'}" in read.stderr
+    # of the two files that may be meant it is the one written last
+    shutil.copy(monitor.home / "bmad-otel.db", monitor.work / "bmad-otel.db")
+    assert "reading ./bmad-otel.db" in monitor("list-agents").stderr
+    # profiles can be changed meanwhile
+    changed = monitor("update-thresholds", "ProductOwner", "cpu_usage", "--warning", "61")
+    assert f"using the files in {monitor.home / 'profiles'}" in changed.stderr
+    assert "61" in (monitor.home / "profiles" / "product-owner.yaml").read_text()
 
 
 def test_killed_it_is_known_to_be_gone(monitor: Monitor) -> None:

@@ -59,7 +59,7 @@ def _finding(
     return {
         "topic": topic,
         "metric": metric,
-        "what": _what(metric, now, advice, trend),
+        "what": _what(metric, now, advice, trend, has_thresholds=metric in summary["thresholds"]),
         "evidence": {
             "value": now["value"],
             "unit": now["unit"],
@@ -86,7 +86,12 @@ def _expected(metric: str, advice: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _what(
-    metric: str, now: Mapping[str, Any], advice: Mapping[str, Any] | None, trend: Mapping[str, Any] | None
+    metric: str,
+    now: Mapping[str, Any],
+    advice: Mapping[str, Any] | None,
+    trend: Mapping[str, Any] | None,
+    *,
+    has_thresholds: bool,
 ) -> str:
     said = []
     if advice is not None:
@@ -99,4 +104,4 @@ def _what(
         said.append(f"{metric} is {direction}{', which is the wrong way' if is_bad else ''}")
     if now["is_stale"]:
         said.append("no data in the present window; this is the last value")
-    return "; ".join(said) or "within its thresholds"
+    return "; ".join(said) or ("within its thresholds" if has_thresholds else "measured, no threshold is set")

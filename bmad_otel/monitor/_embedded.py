@@ -36,11 +36,12 @@ class Embedded:
             listener=listener,
         )
 
-    def ask(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
+    def ask(self, path: str, params: Mapping[str, str], *, collects: bool = True) -> dict[str, Any]:
         """See `Host`."""
         from bmad_processor.read_model import Unanswerable
 
-        self.collect()
+        if collects:
+            self.collect()
         try:
             return self._engine.answer(path, params)
         except Unanswerable as error:

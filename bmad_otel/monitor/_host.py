@@ -24,8 +24,9 @@ class Unanswered(Exception):
 class Host(Protocol):
     """All methods may be called from any thread."""
 
-    def ask(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
-        """The API's answer for ``path``, what has just happened included as far as the host knows of it.
+    def ask(self, path: str, params: Mapping[str, str], *, collects: bool = True) -> dict[str, Any]:
+        """The API's answer for ``path``. What has just happened is in it, unless ``collects`` is False, as for all but
+        the first of many questions.
 
         Raises Unanswered, or ConnectionError when a remote host does not answer.
         """

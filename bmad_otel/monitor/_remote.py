@@ -52,10 +52,11 @@ class Remote:
         if _configure.settings_in_force() is None and not _report_to(self._api):
             self._away_until_s = time.monotonic() + _AWAY_S
 
-    def ask(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
+    def ask(self, path: str, params: Mapping[str, str], *, collects: bool = True) -> dict[str, Any]:
         """See `Host`."""
-        self._keep_profiles()
-        self.collect()
+        if collects:
+            self._keep_profiles()
+            self.collect()
         return self._api.get(path, params)
 
     def register(self, agent: str, body: Body) -> None:

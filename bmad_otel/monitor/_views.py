@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from bmad_otel.monitor._host import Unanswered
 from bmad_otel.monitor._names import canonical
@@ -11,7 +11,12 @@ from bmad_otel.monitor._profiles import MEMORY_BYTES
 from bmad_otel.monitor._sayings import UNNAMED
 from bmad_otel.monitor._types import AlertLevel, MetricType, PerformanceAlert, PerformanceMetric
 
-Ask = Callable[[str, Mapping[str, str]], dict[str, Any]]
+
+class Ask(Protocol):
+    """`Host.ask`."""
+
+    def __call__(self, path: str, params: Mapping[str, str], *, collects: bool = True) -> dict[str, Any]: ...
+
 
 MAX_POINTS: Final = 10_000
 """The most that the API gives at once."""
@@ -62,19 +67,22 @@ class History(Mapping[str, Sequence[PerformanceMetric]]):
         names = [row["name"] for row in self._ask("agents", {})["agents"]]
         for agent in (*dict.fromkeys(names), _HOST):
             try:
-                found = self._ask(f"agents/{agent}", {})
+                found = self._ask(f"agents/{agent}", {}, collects=False)
             except Unanswered:
                 continue  # forgotten in between, or a host that has not reported
             for metric in found["current_metrics"]:
-                if self._points(agent, metric, limit=1):
+                if self._points(agent, metric, limit=1, collects=False):
                     yield key_of(agent, metric)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def _points(self, agent: str, metric: str, limit: int = MAX_POINTS) -> list[PerformanceMetric]:
+    def _points(
+        self, agent: str, metric: str, *, limit: int = MAX_POINTS, collects: bool = True
+    ) -> list[PerformanceMetric]:
+        params = {"metric": metric, "limit": str(limit)}
         try:
-            found = self._ask(f"agents/{agent}/history", {"metric": metric, "limit": str(limit)})
+            found = self._ask(f"agents/{agent}/history", params, collects=collects)
         except Unanswered:
             return []
         context = {"name": metric.removeprefix(_CUSTOM_PREFIX)} if metric.startswith(_CUSTOM_PREFIX) else {}

@@ -64,11 +64,11 @@ def main() -> None:
         agent: eventually(lambda agent=agent: complete(monitor, agent), f"the summary of {agent}")
         for agent in ("ProductOwner", "Architect")
     }
-    eventually(lambda: heard, "an alert")
+    eventually(lambda: of_owner(heard), "an alert")
     for number in range(100):
         monitor.start_task_tracking("ProductOwner", f"{number}")
         monitor.end_task_tracking("ProductOwner", f"{number}")
-    eventually(lambda: [alert for alert in heard if alert.resolved], "its end")
+    eventually(lambda: [alert for alert in of_owner(heard) if alert.resolved], "its end")
     monitor.wait_for_callbacks()
     document = json.loads(monitor.export_performance_data())
     found["system"] = monitor.get_system_performance_summary()
@@ -80,6 +80,10 @@ def main() -> None:
     found["dropped"] = monitor.dropped
     monitor.stop_monitoring()
     json.dump(found, sys.stdout)
+
+
+def of_owner(alerts: list[PerformanceAlert]) -> list[PerformanceAlert]:
+    return [alert for alert in alerts if alert.agent_name == "ProductOwner"]
 
 
 def complete(monitor: PerformanceMonitor, agent: str) -> dict[str, Any] | None:

@@ -100,9 +100,29 @@ def test_first_span_and_first_alert(collector: dict[str, str], tmp_path: Path) -
     assert ask(collector, "show-alerts", "--fail-on", "critical")[0] == 1
 
 
+def test_the_monitor_in_the_program(tmp_path: Path) -> None:
+    (tmp_path / "my_monitor.py").write_text(block("my_monitor.py"))
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("BMAD_OTEL_", "OTEL_"))}
+    done = subprocess.run(
+        [sys.executable, "my_monitor.py"],
+        cwd=tmp_path,
+        env=clean,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "emergency Error rate is 100.0% (threshold: 20.0%)" in done.stdout
+    assert "'value': 100.0" in done.stdout
+    assert "Investigate the causes of the high error rate" in done.stdout
+    assert done.stderr == ""
+
+
 def test_every_command_in_the_pages_exists() -> None:
     known = set(re.findall(r"│?\s{2}([a-z][a-z-]+)\s{2,}", ask(dict(os.environ), "--help")[1]))
-    named = {m for page in PAGES for m in re.findall(r"(?:`|^    )bmad-otel ([a-z][a-z-]+)", page.read_text(), re.MULTILINE)}
+    named = {
+        m for page in PAGES for m in re.findall(r"(?:`|^    )bmad-otel ([a-z][a-z-]+)", page.read_text(), re.MULTILINE)
+    }
     assert {"collector", "agent-summary"} <= named <= known
 
 

@@ -20,7 +20,8 @@ from bmad_processor import engine
 from bmad_processor.decode import Decoder
 from bmad_processor.model import Batch, Signal
 from bmad_processor.settings import SECOND, EngineSettings
-from bmad_processor.state import EngineState, dump_partition
+from bmad_processor.state import EngineState
+from bmad_processor.state_json import dump_partition
 
 SETTINGS = EngineSettings()
 BEGIN = 1_800_000_000 * SECOND

@@ -138,6 +138,8 @@ class EngineSettings:
     """Custom and reported values told apart within one partition."""
     max_models: int = 100
     """Model, provider and workflow whose tokens are told apart within one partition."""
+    max_tools: int = 100
+    """Tools whose calls are told apart within one partition."""
     forget_after_ns: int = 24 * 3600 * SECOND
     """A partition without data for this long is forgotten, baselines included."""
 

@@ -110,7 +110,7 @@ def agent_summary(
     profile = settings.profiles.of(partition.key)
     panes = panes_in_window(partition.panes, settings, now_ns)
     measured = measure(partition, panes, settings, end_ns=now_ns)
-    details = recommend(measured, profile)
+    details = recommend(measured, profile, min_tasks=settings.min_tasks)
     firing_first = sorted(alerts, key=lambda alert: bool(alert["resolved"]))
     return {
         "agent_name": agent_label(partition.key),
@@ -263,14 +263,19 @@ def _exemplars(panes: Iterable[Pane]) -> list[dict[str, Any]]:
 # Recommendations ------------------------------------------------------------------------------------------------------
 
 
-def recommend(measured: Mapping[str, Measured], profile: Profile) -> list[dict[str, Any]]:
-    """The five rules of the BMAD monitor, against the profile's warning thresholds, each with its evidence."""
+def recommend(measured: Mapping[str, Measured], profile: Profile, *, min_tasks: int) -> list[dict[str, Any]]:
+    """The five rules of the BMAD monitor, against the profile's warning thresholds, each with its evidence.
+
+    An error rate of fewer than ``min_tasks`` tasks gives no advice, as it gives no alert.
+    """
     advice: list[dict[str, Any]] = []
     too_much = {CPU_USAGE: SCALE_UP, MEMORY_USAGE: LESS_MEMORY, RESPONSE_TIME: FASTER, ERROR_RATE: FEWER_ERRORS}
     for name, text in too_much.items():
         now = measured.get(name)
         if now is None or profile.direction_of(name) is not Direction.HIGH_IS_BAD:
             continue  # the advice is against too much of it
+        if name == ERROR_RATE and now.n < min_tasks:
+            continue
         limit = _warning(profile, name)
         if limit is not None and now.value > limit:
             advice.append(_advice(text, f"{name} > {render(name, limit)}", now, limit))

@@ -16,7 +16,8 @@ from bmad_processor.model import AlertStatus, HistoryPoint, Level, PartitionKey,
 from bmad_processor.read_model import ReadModel
 from bmad_processor.receive.http_server import AsgiServer
 from bmad_processor.settings import SECOND, EngineSettings
-from bmad_processor.state import Cell, Instance, Pane, Partition, Tasks, dump_partition
+from bmad_processor.state import Cell, Instance, Pane, Partition, Tasks
+from bmad_processor.state_json import dump_partition
 from bmad_processor.store import Commit, SqliteStore, StoreReader
 from bmad_processor.web import build_api
 from tests.store.test_codec import ALERT

@@ -22,7 +22,8 @@ from bmad_processor.read_model.optimization import optimization
 from bmad_processor.read_model.traces import traces
 from bmad_processor.receive.http_server import AsgiServer
 from bmad_processor.settings import SECOND, EngineSettings
-from bmad_processor.state import Cell, Instance, Pane, Partition, Tasks, ToolUse, dump_partition
+from bmad_processor.state import Cell, Instance, Pane, Partition, Tasks, ToolUse
+from bmad_processor.state_json import dump_partition
 from bmad_processor.store import Commit, SqliteStore, StoreReader
 from bmad_processor.web import build_api
 from tests.run.collectors import Api, embedded, eventually, write_config

@@ -15,7 +15,8 @@ import pytest
 from bmad_processor.cli.reports import junit_xml, markdown_table
 from bmad_processor.model import AlertStatus, HistoryPoint, Level, PartitionKey
 from bmad_processor.settings import SECOND, EngineSettings, Profile, Profiles
-from bmad_processor.state import Cell, Instance, Pane, Partition, dump_partition
+from bmad_processor.state import Cell, Instance, Pane, Partition
+from bmad_processor.state_json import dump_partition
 from bmad_processor.store import Commit, SqliteStore
 from tests.store.test_codec import ALERT
 

@@ -13,7 +13,8 @@ from bmad_processor.model import HistoryPoint, PartitionKey
 from bmad_processor.read_model import ReadModel
 from bmad_processor.receive.http_server import AsgiServer
 from bmad_processor.settings import SECOND, EngineSettings, Profile, Profiles, ScalingRules
-from bmad_processor.state import Latest, Named, Partition, dump_partition
+from bmad_processor.state import Latest, Named, Partition
+from bmad_processor.state_json import dump_partition
 from bmad_processor.store import Commit, SqliteStore, StoreReader
 from bmad_processor.web import build_api
 from tests.read_model.partitions import GPT, HOME_MADE, MINI, T0, agent, busy, use

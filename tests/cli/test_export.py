@@ -19,7 +19,8 @@ from bmad_processor.read_model import ReadModel, answer
 from bmad_processor.read_model import export as exporting
 from bmad_processor.read_model.export import agent_labels
 from bmad_processor.settings import SECOND, EngineSettings
-from bmad_processor.state import Baseline, Partition, dump_partition
+from bmad_processor.state import Baseline, Partition
+from bmad_processor.state_json import dump_partition
 from bmad_processor.store import Commit, SqliteStore, StoreReader
 
 from .conftest import Run

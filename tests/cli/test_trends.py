@@ -12,7 +12,8 @@ import pytest
 from bmad_processor import engine
 from bmad_processor.model import Batch, HistoryPoint, PartitionKey, Reading
 from bmad_processor.settings import SECOND, EngineSettings
-from bmad_processor.state import EngineState, dump_partition
+from bmad_processor.state import EngineState
+from bmad_processor.state_json import dump_partition
 from bmad_processor.store import Commit, SqliteStore
 
 from .conftest import Run

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from bmad_otel import semconv
 from bmad_processor.emit import GaugeRow, encode_events, encode_gauges, partition_attributes
 from bmad_processor.model import AlertEventKind, Level, PartitionKey
-from bmad_processor.state import load_reason
+from bmad_processor.state_json import load_reason
 
 from .samples import START_NS, TRACE_IDS, a_hint, an_event
 

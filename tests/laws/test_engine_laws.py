@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from bmad_processor import engine
 from bmad_processor.model import Alert, AlertEvent, AlertEventKind, AlertStatus, Batch, HistoryPoint, ScalingHint
 from bmad_processor.settings import SECOND
-from bmad_processor.state import EngineState, dump_partition, load_partition
+from bmad_processor.state import EngineState
+from bmad_processor.state_json import dump_partition, load_partition
 
 from .strategies import KEYS, SETTINGS, streams
 

@@ -20,7 +20,8 @@ from bmad_processor.model import (
     TaskSample,
 )
 from bmad_processor.settings import HOST_AGENT, SECOND
-from bmad_processor.state import EngineState, dump_partition, load_partition
+from bmad_processor.state import EngineState
+from bmad_processor.state_json import dump_partition, load_partition
 
 from .story import Happening, Story, quantity
 

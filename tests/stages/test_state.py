@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from bmad_processor import engine
 from bmad_processor.model import Batch, Exemplar, Level, ModelKey, PartitionKey, Reason
 from bmad_processor.state import (
-    STATE_VERSION,
     Baseline,
     Cell,
     Condition,
@@ -26,9 +25,8 @@ from bmad_processor.state import (
     Stream,
     Tasks,
     TokenUse,
-    dump_partition,
-    load_partition,
 )
+from bmad_processor.state_json import STATE_VERSION, dump_partition, load_partition
 from tests.laws.strategies import SETTINGS, streams
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)

@@ -10,9 +10,9 @@ from bmad_processor import engine
 from bmad_processor.decode import Decoder
 from bmad_processor.model import Batch, Signal
 from bmad_processor.settings import EngineSettings
-from bmad_processor.state import EngineState, dump_partition, load_partition
+from bmad_processor.state import EngineState
+from bmad_processor.state_json import dump_partition, load_partition
 from bmad_processor.summary import agent_summary
-from bmad_processor.window.tools import MAX_TOOLS
 from tests.decode.metric_points import DELTA, SECOND, TIME_NS, explicit, histogram, request
 
 SETTINGS = EngineSettings()
@@ -95,9 +95,9 @@ def test_what_cannot_be_used_is_counted(made: Any, reason: str) -> None:
 
 def test_tools_are_bounded() -> None:
     monitor = Monitor()
-    monitor.take(*(point(f"tool {n}", count=1, sum=1.0) for n in range(MAX_TOOLS + 5)), temporality=DELTA)
+    monitor.take(*(point(f"tool {n}", count=1, sum=1.0) for n in range(SETTINGS.max_tools + 5)), temporality=DELTA)
     tools = monitor.tools()
-    assert len(tools) == MAX_TOOLS + 1
+    assert len(tools) == SETTINGS.max_tools + 1
     assert tools["otel.overflow"]["calls"] == 5
     assert monitor.state.counters["tools_folded"] == 5
 

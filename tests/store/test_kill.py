@@ -8,13 +8,14 @@ import sys
 import time
 from pathlib import Path
 
-from bmad_processor.state import load_partition
+from bmad_processor.state_json import load_partition
 from bmad_processor.store import SqliteStore, StoreReader
 
 CHILD = """
 import sys
 from bmad_processor.model import HistoryPoint, PartitionKey
-from bmad_processor.state import Partition, dump_partition
+from bmad_processor.state import Partition
+from bmad_processor.state_json import dump_partition
 from bmad_processor.store import Commit, SqliteStore
 
 store = SqliteStore(sys.argv[1], history_size=10)

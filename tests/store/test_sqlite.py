@@ -23,7 +23,8 @@ from bmad_processor.model import (
     ScalingHint,
 )
 from bmad_processor.settings import EngineSettings
-from bmad_processor.state import Partition, dump_partition
+from bmad_processor.state import Partition
+from bmad_processor.state_json import dump_partition
 from bmad_processor.store import Commit, SqliteStore, StoreReader
 from bmad_processor.store import sqlite as store_module
 

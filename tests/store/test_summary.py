@@ -39,6 +39,13 @@ def product_owner(*panes: Pane) -> Partition:
     return partition
 
 
+@pytest.mark.parametrize(("count", "advice"), [(4, []), (5, ["error_rate > 3.0%"])])
+def test_few_failed_tasks_are_no_error_rate(count: int, advice: list[str]) -> None:
+    pane = Pane(T0, {("a", "span"): Tasks(count, count, count * SECOND, SECOND, SECOND, 0, {0: count})})
+    summary = agent_summary(product_owner(pane), SETTINGS, [], T0 + SECOND)
+    assert [detail["rule"] for detail in summary["recommendation_details"]] == advice
+
+
 def test_an_agent_seen_a_second_ago() -> None:
     tasks = Tasks(1, 0, 9 * SECOND, 9 * SECOND, 9 * SECOND, 0, {50: 1})
     pane = Pane(T0, {("a", "span"): tasks}, {("cpu_usage", "a", ""): Cell(0.29, 1, 1)})

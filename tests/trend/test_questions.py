@@ -13,7 +13,8 @@ import pytest
 from bmad_processor.model import AlertStatus, HistoryPoint, PartitionKey
 from bmad_processor.read_model import ReadModel, Unanswerable, answer
 from bmad_processor.settings import EngineSettings, Profile, Profiles, ScalingRules
-from bmad_processor.state import Instance, Partition, dump_partition
+from bmad_processor.state import Instance, Partition
+from bmad_processor.state_json import dump_partition
 from bmad_processor.store import Commit, SqliteStore, StoreReader
 from tests.store.test_codec import ALERT
 

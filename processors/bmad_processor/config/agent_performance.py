@@ -75,6 +75,12 @@ class LimitsConfig(Config):
     """Instances told apart within one agent."""
     max_streams: _Count = _DEFAULT.max_streams
     """Cumulative time series followed within one agent."""
+    max_names: _Count = _DEFAULT.max_names
+    """Custom and reported values told apart within one agent; further ones are one, ``overflow``."""
+    max_models: _Count = _DEFAULT.max_models
+    """Models and workflows whose tokens are told apart within one agent."""
+    max_tools: _Count = _DEFAULT.max_tools
+    """Tools whose calls are told apart within one agent."""
 
 
 class AgentPerformanceConfig(Config):
@@ -131,4 +137,7 @@ class AgentPerformanceConfig(Config):
             max_agents=self.limits.max_agents,
             max_instances=self.limits.max_instances,
             max_streams=self.limits.max_streams,
+            max_names=self.limits.max_names,
+            max_models=self.limits.max_models,
+            max_tools=self.limits.max_tools,
         )

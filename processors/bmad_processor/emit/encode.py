@@ -22,7 +22,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from bmad_otel import semconv
 from bmad_processor.model import AlertEvent, AlertEventKind, Level, PartitionKey, ScalingHint
-from bmad_processor.state import dump_reason
+from bmad_processor.state_json import dump_reason
 
 SERVICE_NAME: Final = "bmad-otel-collector"
 """`service.name` of what the processor emits."""

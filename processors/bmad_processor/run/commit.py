@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from bmad_processor.model import Outputs, Step
-from bmad_processor.state import EngineState, dump_partition
+from bmad_processor.state import EngineState
+from bmad_processor.state_json import dump_partition
 from bmad_processor.store import Commit, Store
 
 from .announce import Announcer

@@ -17,7 +17,8 @@ from bmad_processor import engine, window
 from bmad_processor.errors import StoreError
 from bmad_processor.model import Batch, Sample
 from bmad_processor.settings import EngineSettings, Profiles
-from bmad_processor.state import EngineState, load_partition
+from bmad_processor.state import EngineState
+from bmad_processor.state_json import load_partition
 from bmad_processor.store import Store
 
 from .announce import Announcer

@@ -23,7 +23,7 @@ from bmad_processor.model import (
     ScalingAction,
     ScalingHint,
 )
-from bmad_processor.state import dump_reason, load_reason
+from bmad_processor.state_json import dump_reason, load_reason
 from bmad_processor.summary import agent_label, display, metric_row
 
 

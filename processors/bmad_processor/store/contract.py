@@ -19,7 +19,7 @@ class Commit:
     now_ns: int
     """The engine's clock at the commit."""
     partitions: Mapping[str, str] = field(default_factory=dict)
-    """Key (`str(PartitionKey)`) to the JSON text of `state.dump_partition`."""
+    """Key (`str(PartitionKey)`) to the JSON text of `state_json.dump_partition`."""
     removed: frozenset[str] = frozenset()
     """Keys of forgotten partitions; their hints and history go with them, their alerts stay."""
     counters: Mapping[str, int] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Loaded:
     """What a store had at the start."""
 
     partitions: dict[str, str]
-    """Key to JSON text; every one was read by `state.load_partition` without complaint."""
+    """Key to JSON text; every one was read by `state_json.load_partition` without complaint."""
     counters: dict[str, int]
     now_ns: int
     """The engine's clock at the last commit, 0 in an empty store."""

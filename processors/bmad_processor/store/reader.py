@@ -14,7 +14,8 @@ from urllib.parse import quote
 from bmad_processor.errors import StoreError
 from bmad_processor.model import Level
 from bmad_processor.settings import EngineSettings
-from bmad_processor.state import Partition, load_partition
+from bmad_processor.state import Partition
+from bmad_processor.state_json import load_partition
 
 from .schema import BUSY_TIMEOUT_MS, check_version, get_meta
 from .settings_codec import load_settings

@@ -17,7 +17,7 @@ from typing import Final
 from bmad_processor.errors import StoreError
 from bmad_processor.model import Alert, AlertEvent, AlertStatus, ScalingHint
 from bmad_processor.settings import EngineSettings
-from bmad_processor.state import load_partition
+from bmad_processor.state_json import load_partition
 from bmad_processor.summary import agent_label
 
 from .codec import alert_to_dict, event_from_dict, event_to_dict, hint_to_dict

@@ -10,7 +10,7 @@ Everything that is not used is counted in the engine state under one of these na
 ``instances_folded`` the partition has `max_instances` instances; the sample counts for a common one
 ``names_folded``    the partition has `max_names` custom and reported values; the reading counts for a common one
 ``models_folded``   the partition has `max_models` models and workflows; the tokens count for a common one
-``tools_folded``    the agent has used `MAX_TOOLS` tools; further ones count for a common one
+``tools_folded``    the agent has used `max_tools` tools; further ones count for a common one
 """
 
 from __future__ import annotations

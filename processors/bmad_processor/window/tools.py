@@ -1,21 +1,16 @@
 """Counts an agent's tool calls; running totals into differences.
 
 Unlike tasks they are not judged, so they belong to no pane: what is kept is the sum since the agent is known.
-``tools_folded`` counts calls of tools beyond `MAX_TOOLS`, which share one row.
+``tools_folded`` counts calls of tools beyond `max_tools`, which share one row.
 """
 
 from __future__ import annotations
-
-from typing import Final
 
 from bmad_processor.model import ANY_TOOL, ToolSample, ToolTotals
 from bmad_processor.settings import EngineSettings
 from bmad_processor.state import EngineState, Partition, ToolUse
 
 from .streams import OVERFLOW, is_beginning_known, stream_of
-
-MAX_TOOLS: Final = 100
-"""Tools told apart within one agent; programs that put arguments into a tool's name would grow without end."""
 
 
 def add_tools(
@@ -28,7 +23,7 @@ def add_tools(
 ) -> None:
     """Adds one histogram point. ``instance`` is the name under which the partition knows the sender."""
     if isinstance(sample, ToolSample):
-        _count(state, partition, sample, sample.count, sample.sum_ns)
+        _count(state, partition, sample, sample.count, sample.sum_ns, settings)
         return
     stream = stream_of(state, partition, "tools", instance, sample, settings)
     if stream is None:
@@ -47,12 +42,19 @@ def add_tools(
         count, sum_ns = sample.count - stream.count, max(0, sample.sum_ns - stream.sum_ns)
     stream.start_ns, stream.time_ns, stream.count, stream.sum_ns = sample.start_ns, time_ns, sample.count, sample.sum_ns
     if is_usable and count > 0:
-        _count(state, partition, sample, count, sum_ns)
+        _count(state, partition, sample, count, sum_ns, settings)
 
 
-def _count(state: EngineState, partition: Partition, sample: ToolSample | ToolTotals, count: int, sum_ns: int) -> None:
+def _count(
+    state: EngineState,
+    partition: Partition,
+    sample: ToolSample | ToolTotals,
+    count: int,
+    sum_ns: int,
+    settings: EngineSettings,
+) -> None:
     name = sample.tool
-    if name not in partition.tools and len(partition.tools) >= MAX_TOOLS and name != ANY_TOOL:
+    if name not in partition.tools and len(partition.tools) >= settings.max_tools and name != ANY_TOOL:
         state.count("tools_folded", count)
         name = OVERFLOW
     use = partition.tools.setdefault(name, ToolUse())

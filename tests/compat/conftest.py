@@ -28,8 +28,11 @@ def forget_bmad() -> None:
 
 
 @pytest.fixture
-def bmad(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """The clients can be imported; what they write goes to a directory of the test's own."""
+def bmad(_providers: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """The clients can be imported; what they write goes to a directory of the test's own.
+
+    The providers of the test run come first: a client's tracer sets its own where there is none.
+    """
     monkeypatch.syspath_prepend(str(CLIENTS))
     monkeypatch.chdir(tmp_path)
     forget_bmad()

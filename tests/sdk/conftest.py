@@ -66,8 +66,8 @@ def attributes(span: ReadableSpan) -> Mapping[str, Any]:
     return span.attributes
 
 
-@pytest.fixture(scope="session")
-def _providers() -> Telemetry:
+def set_up_providers() -> Telemetry:
+    """Global providers that keep what they get in memory; OpenTelemetry takes them once in a process."""
     exporter = InMemorySpanExporter()
     tracer_provider = TracerProvider(shutdown_on_exit=False)
     tracer_provider.add_span_processor(SimpleSpanProcessor(exporter))

@@ -26,7 +26,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bmad_otel.compat import agent_command
-from bmad_otel.compat.instrument import instrument_bmad
 
 
 def main(arguments: Sequence[str] | None = None) -> object:
@@ -49,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> object:
     given = parser.parse_args(words)
     if not given.is_module and not Path(given.program).is_file():
         parser.error(f"there is no file {given.program}")
+    # imported here: the commands about an agent need no extra
+    from bmad_otel.compat.instrument import instrument_bmad
+
     instrument_bmad(mend=given.mend, service_name=given.service_name)
     sys.argv = [given.program, *given.rest]
     if not given.is_module:

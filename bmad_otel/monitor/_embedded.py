@@ -38,7 +38,7 @@ class Embedded:
 
     def ask(self, path: str, params: Mapping[str, str], *, collects: bool = True) -> dict[str, Any]:
         """See `Host`."""
-        from bmad_processor.read_model import Unanswerable
+        from bmad_processor.errors import Unanswerable
 
         if collects:
             self.collect()

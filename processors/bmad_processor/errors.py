@@ -7,6 +7,7 @@
     ├── StartError           a listener, file or database could not be opened at start
     ├── MissingExtra         a part was asked for whose `pip install` extra is not there
     ├── StoreError           the state on disk cannot be read or written
+    ├── Unanswerable         a question that cannot be answered, with the HTTP status and near names
     ├── ProfileError         a profile cannot be changed where it is kept
     └── Refused              one request was not taken (carries what the sender must know)
         ├── Malformed        theirs, permanent: INVALID_ARGUMENT, HTTP 400
@@ -17,7 +18,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 
 class ProcessorError(Exception):
@@ -70,6 +73,21 @@ class StoreError(ProcessorError):
 
 class ProfileError(ProcessorError):
     """A profile cannot be changed where it is kept: no directory, not writable, or somebody else is at it."""
+
+
+class Unanswerable(ProcessorError):
+    """The question cannot be answered. ``status`` is the HTTP status, ``code`` names the reason for programs."""
+
+    def __init__(self, status: int, code: str, detail: str, suggestions: Collection[str] = ()) -> None:
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.suggestions = list(suggestions)
+        super().__init__(detail)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON body of the answer."""
+        return {"error": self.code, "detail": self.detail, "suggestions": self.suggestions}
 
 
 class Refused(ProcessorError):

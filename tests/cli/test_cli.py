@@ -8,9 +8,13 @@ import pty
 import subprocess
 import sys
 import threading
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typer
+
+from bmad_processor.cli.app import TOPICS
 
 from .conftest import Run
 
@@ -202,3 +206,10 @@ def test_a_terminal_gets_colours_but_no_foreign_escapes(state: str) -> None:
     assert "\x1b[" in text
     assert "\x1b[2J" not in text
     assert "[red]Agent[/red]" in text
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_topic_registers_the_commands_it_is_loaded_for(topic: str) -> None:
+    app = typer.Typer()
+    import_module(f"bmad_processor.cli.{topic}").register(app)
+    assert tuple(command.name for command in app.registered_commands) == TOPICS[topic]

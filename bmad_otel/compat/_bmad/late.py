@@ -6,11 +6,16 @@ import sys
 from collections.abc import Callable
 from types import ModuleType
 
-import wrapt
-
 from bmad_otel import _guard
 from bmad_otel.compat._bmad.patches import Patches
 from bmad_otel.compat._bmad.report import BmadReport
+
+try:
+    from wrapt import register_post_import_hook
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "instrument_bmad needs an extra: pip install 'bmad-otel[instrument]'", name="wrapt"
+    ) from error
 
 
 def when_imported(name: str, patches: Patches, report: BmadReport | None, apply: Callable[[ModuleType], None]) -> None:
@@ -33,4 +38,4 @@ def when_imported(name: str, patches: Patches, report: BmadReport | None, apply:
                 report.failed[name] = f"{type(error).__name__}: {error}"
             _guard.contain(f"instrumenting {name}", error)
 
-    wrapt.register_post_import_hook(hook, name)
+    register_post_import_hook(hook, name)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bmad_processor.read_model import Unanswerable
+from bmad_processor.errors import Unanswerable
 from bmad_processor.read_model.optimization import optimization
 from bmad_processor.read_model.traces import traces
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bmad_processor.agent_names import CANONICAL, canonical
-from bmad_processor.read_model import Unanswerable
+from bmad_processor.errors import Unanswerable
 from bmad_processor.read_model.model import near
 
 

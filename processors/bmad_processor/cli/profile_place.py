@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from bmad_processor.agent_names import CANONICAL, canonical
-from bmad_processor.errors import ConfigError, Problem
+from bmad_processor.errors import ConfigError, Problem, Unanswerable
 from bmad_processor.quantities import split_endpoint
-from bmad_processor.read_model import Unanswerable, all_profiles, near, one_profile
+from bmad_processor.read_model import all_profiles, near, one_profile
 from bmad_processor.service import Home
 from bmad_processor.settings import HOST_AGENT, Profiles
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from bmad_processor.read_model import Unanswerable
+from bmad_processor.errors import Unanswerable
 
 from .options import AsJson, Endpoint, complete_agent
 from .output import Output

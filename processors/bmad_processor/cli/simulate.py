@@ -13,9 +13,8 @@ from typing import Annotated, Any, Final, Literal
 import typer
 
 from bmad_processor.agent_names import CANONICAL, canonical
-from bmad_processor.errors import ProcessorError
+from bmad_processor.errors import ProcessorError, Unanswerable
 from bmad_processor.quantities import split_endpoint
-from bmad_processor.read_model import Unanswerable
 from bmad_processor.read_model.model import near
 from bmad_processor.settings import HOST_AGENT
 

@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from bmad_processor.errors import ConfigError, Problem, ProcessorError, StoreError
+from bmad_processor.errors import ConfigError, Problem, ProcessorError, StoreError, Unanswerable
 from bmad_processor.quantities import split_endpoint
-from bmad_processor.read_model import ReadModel, Unanswerable, answer
 from bmad_processor.service import Home, find
 from bmad_processor.service.endpoints import reachable
-from bmad_processor.store import StoreReader
 
 DEFAULT_ENDPOINT: Final = "localhost:8320"
 DEFAULT_STATE: Final = "./bmad-otel.db"
@@ -79,6 +77,10 @@ class Source:
             return self._read(state, path, params or {}, f"{missing}; reading {state}", f"{missing}, and ")
 
     def _read(self, state: str, path: str, params: Mapping[str, str], note: str, missing: str) -> dict[str, Any]:
+        # imported here: a running collector answers without any of it
+        from bmad_processor.read_model import ReadModel, answer
+        from bmad_processor.store import StoreReader
+
         model = ReadModel(StoreReader(state))
         _LOG.debug("reading %s for %s", state, path)
         try:

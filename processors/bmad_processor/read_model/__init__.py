@@ -7,8 +7,8 @@ application and the command line (when it reads the file itself) print the same 
 from __future__ import annotations
 
 from .agent import describe
-from .answers import Unanswerable, answer
+from .answers import answer
 from .model import ReadModel, near
 from .profiles import all_profiles, one_profile
 
-__all__ = ["ReadModel", "answer", "describe", "near", "Unanswerable", "all_profiles", "one_profile"]
+__all__ = ["ReadModel", "answer", "describe", "near", "all_profiles", "one_profile"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
-from bmad_processor.errors import ProcessorError
+from bmad_processor.errors import Unanswerable
 from bmad_processor.model import AlertStatus, Level
 from bmad_processor.quantities import NotUnderstood, duration_ns, render_duration
 
@@ -29,21 +29,6 @@ MAX_HORIZON_NS: Final = 86_400_000_000_000
 
 CHECK_SINCE_NS: Final = 15 * 60 * 1_000_000_000
 """How far back a check looks when it is not said: as long as a CI job usually runs."""
-
-
-class Unanswerable(ProcessorError):
-    """The question cannot be answered. ``status`` is the HTTP status, ``code`` names the reason for programs."""
-
-    def __init__(self, status: int, code: str, detail: str, suggestions: Collection[str] = ()) -> None:
-        self.status = status
-        self.code = code
-        self.detail = detail
-        self.suggestions = list(suggestions)
-        super().__init__(detail)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON body of the answer."""
-        return {"error": self.code, "detail": self.detail, "suggestions": self.suggestions}
 
 
 def answer(model: ReadModel, path: str, params: Mapping[str, str]) -> dict[str, Any]:

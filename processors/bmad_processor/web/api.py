@@ -18,8 +18,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from bmad_processor.errors import ConfigError, ProfileError, StoreError
-from bmad_processor.read_model import ReadModel, Unanswerable, answer
+from bmad_processor.errors import ConfigError, ProfileError, StoreError, Unanswerable
+from bmad_processor.read_model import ReadModel, answer
 
 from .hosts import HostCheck
 from .json_response import FiniteJsonResponse

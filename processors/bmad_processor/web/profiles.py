@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bmad_processor.read_model import Unanswerable
+from bmad_processor.errors import Unanswerable
 
 from .json_response import FiniteJsonResponse
 

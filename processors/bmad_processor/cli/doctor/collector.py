@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bmad_processor.cli.losses import losses
 from bmad_processor.cli.source import Failed, NoData, Unreachable, ask
 from bmad_processor.cli.text import age, plural
-from bmad_processor.errors import ProcessorError
-from bmad_processor.read_model import Unanswerable
+from bmad_processor.errors import ProcessorError, Unanswerable
 
 from .finding import Finding, Status
 

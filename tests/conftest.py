@@ -40,3 +40,4 @@ def bmad_telemetry(_providers: Telemetry) -> Iterator[Captured]:
 
     with capture() as telemetry:
         yield telemetry
+    _providers.exporter.clear()

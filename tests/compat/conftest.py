@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace import ReadableSpan
 
 from bmad_otel.compat.instrument import uninstrument_bmad
 from bmad_otel.testing import Telemetry
+from tests.sdk.conftest import Telemetry as Kept
 from tests.sdk.conftest import run_python
 
 __all__ = ["CLIENTS", "named", "run_python"]
@@ -42,13 +40,10 @@ def bmad(_providers: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 @pytest.fixture
-def ended(bmad_telemetry: Telemetry) -> list[ReadableSpan]:
+def ended(_providers: Kept, bmad_telemetry: Telemetry) -> list[ReadableSpan]:
     """The spans that have ended, as OpenTelemetry has them: with kinds and links."""
-    exporter = InMemorySpanExporter()
-    provider = trace.get_tracer_provider()
-    assert isinstance(provider, TracerProvider)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    return exporter._finished_spans
+    _providers.exporter.clear()
+    return _providers.exporter._finished_spans
 
 
 def named(spans: list[ReadableSpan], name: str) -> ReadableSpan:

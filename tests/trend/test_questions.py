@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from bmad_processor.errors import Unanswerable
 from bmad_processor.model import AlertStatus, HistoryPoint, PartitionKey
-from bmad_processor.read_model import ReadModel, Unanswerable, answer
+from bmad_processor.read_model import ReadModel, answer
 from bmad_processor.settings import EngineSettings, Profile, Profiles, ScalingRules
 from bmad_processor.state import Instance, Partition
 from bmad_processor.state_json import dump_partition

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bmad_otel import AgentPerformanceProfile, PerformanceAlert, PerformanceMonitor
+from bmad_otel._durations import Durations
 from bmad_otel._state import state
 from bmad_otel.testing import ManualClock
 
@@ -24,8 +25,9 @@ def clock(bmad_clock: ManualClock) -> ManualClock:
 
 @pytest.fixture
 def fresh_state() -> Iterator[None]:
-    """The registers of the SDK begin empty."""
+    """The registers of the SDK begin empty, those of durations as well: what began under another clock is no history."""
     with state.afresh():
+        state.durations = Durations()
         yield
 
 

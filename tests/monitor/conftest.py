@@ -25,7 +25,7 @@ def clock(bmad_clock: ManualClock) -> ManualClock:
 
 @pytest.fixture
 def fresh_state() -> Iterator[None]:
-    """The registers of the SDK begin empty, those of durations as well: what began under another clock is no history."""
+    """The registers of the SDK begin empty, durations too: what began under another clock is no history."""
     with state.afresh():
         state.durations = Durations()
         yield

@@ -45,6 +45,7 @@ bench: $(STAMP)  ## the published figures
 	$(BIN)/python benchmarks/engine_step.py
 	$(BIN)/python benchmarks/receive.py
 	$(BIN)/python benchmarks/sdk_overhead.py --peers
+	$(BIN)/python benchmarks/monitor.py
 
 docs: $(STAMP)  ## regenerate docs/reference
 	$(BIN)/python -m docs.generate

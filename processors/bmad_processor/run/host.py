@@ -30,6 +30,10 @@ _COMMIT_SHARE: Final = 10
 """A commit that took t is followed by this many t without one: committing stays below a tenth of the time."""
 
 
+_QUICK_COMMIT_S: Final = 0.1
+"""A commit that took longer is not made for a question: many questions would keep the engine from its work."""
+
+
 class EngineHost:
     """Owns one engine. ``clock`` gives nanoseconds since the epoch; ``on_step`` is told the commit steps by name."""
 
@@ -50,6 +54,9 @@ class EngineHost:
         self._interval_s = commit_interval_ns / 1e9
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
+        self._committed = threading.Condition(self._lock)
+        self._n_asked = self._n_done = 0
+        self._last_commit_s = 0.0
         self._state = EngineState()
         self._started_ns = 0
         self._settings_lock = threading.Lock()
@@ -92,6 +99,18 @@ class EngineHost:
         self._wake_at_ns = wake_at_ns
         if has_news or is_earlier:
             self._wake.notify()
+
+    def commit_now(self, timeout_s: float) -> bool:
+        """Waits until all that was taken before is committed, so that who was told that telemetry is received finds it
+        in the next answer. False when that takes longer, when nothing runs, or when commits are slow (10,000 agents).
+        """
+        with self._wake:
+            if self._is_stopping or not self._thread.is_alive() or self._last_commit_s > _QUICK_COMMIT_S:
+                return False
+            self._n_asked = wanted = self._n_asked + 1
+            self._is_urgent = True
+            self._wake.notify()
+            return self._committed.wait_for(lambda: self._n_done >= wanted, timeout_s)
 
     def set_profiles(self, profiles: Profiles) -> None:
         """From the next step on everything is judged by ``profiles``; may be called from any thread.
@@ -147,6 +166,7 @@ class EngineHost:
                 pending = self._committer.take(self._state) if is_due else None
                 self._is_urgent = self._is_urgent and not is_due
                 gauges = self._announcer.gauges(self._state, self.settings) if is_due else ()
+                n_asked = self._n_asked
             began_s = time.monotonic()
             if pending is not None:
                 try:
@@ -167,6 +187,10 @@ class EngineHost:
             if is_due:
                 ended_s = time.monotonic()
                 next_commit_s = ended_s + max(self._interval_s, _COMMIT_SHARE * (ended_s - began_s))
+                with self._lock:
+                    self._last_commit_s = ended_s - began_s
+                    self._n_done = n_asked
+                    self._committed.notify_all()
             self._announcer.send_gauges(gauges)
             self._announcer.retry()
             if is_stopping:

@@ -13,7 +13,7 @@ import signal as signals
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -31,7 +31,7 @@ from bmad_processor.quantities import split_endpoint
 from bmad_processor.read_model import ReadModel
 from bmad_processor.receive import AsgiServer, GrpcReceiver, HttpReceiver, OtlpReceiverConfig
 from bmad_processor.settings import SECOND
-from bmad_processor.store import SqliteStore, StoreReader
+from bmad_processor.store import Reader, Snapshot, SqliteStore, StoreReader
 from bmad_processor.store.config import SqliteConfig
 
 from .announce import Announcer
@@ -67,6 +67,24 @@ class ApiFactory(Protocol):
         allowed_hosts: Sequence[str] = (),
         put_profile: PutProfile | None = None,
     ) -> Any: ...
+
+
+_COMMIT_WAIT_S: Final = 2.0
+"""An answer waits this long for what was received before the question; a larger state answers with its last commit."""
+
+
+class _UpToDate:
+    """Looks into the store after everything received so far is in it."""
+
+    def __init__(self, reader: Reader, host: EngineHost | None) -> None:
+        self._reader = reader
+        self._host = host
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """As `Reader` has it."""
+        if self._host is not None:
+            self._host.commit_now(_COMMIT_WAIT_S)
+        return self._reader.snapshot()
 
 
 class Collector:
@@ -205,7 +223,7 @@ class Collector:
             if isinstance(extension, ApiConfig) and self._build_api is not None and store is not None:
                 host, _ = split_endpoint(extension.endpoint)
                 app = self._build_api(
-                    ReadModel(StoreReader(self._store_path())),
+                    ReadModel(_UpToDate(StoreReader(self._store_path()), self._host)),
                     self.status,
                     allowed_hosts=[host],
                     put_profile=None if self._profiles is None else self._profiles.put,

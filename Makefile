@@ -35,11 +35,11 @@ contracts: $(STAMP)
 	$(BIN)/lint-imports
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m "not integration"
+	$(BIN)/python -m pytest -n 2 -m "not integration and not faults"
 
-test-integration: $(STAMP)  ## peers that need npm or Debian packages
+test-integration: $(STAMP)  ## peers that need npm, Go or Debian packages, and faults that take long
 	tests/integration/setup.sh
-	$(BIN)/python -m pytest -m integration
+	$(BIN)/python -m pytest -m "integration or faults"
 
 bench: $(STAMP)  ## the published figures
 	$(BIN)/python benchmarks/engine_step.py

@@ -18,7 +18,9 @@ _TIMES = struct.Struct("<BQBQ")
 class Stream:
     """``n_requests`` requests of ``n_spans`` spans, eight attributes each, of ``n_agents`` agents in all."""
 
-    def __init__(self, n_requests: int, n_spans: int, *, n_agents: int = 2, id_lengths: tuple[int, ...] = (16,)) -> None:
+    def __init__(
+        self, n_requests: int, n_spans: int, *, n_agents: int = 2, id_lengths: tuple[int, ...] = (16,)
+    ) -> None:
         self.n_spans = n_spans
         self.n_items = n_requests * n_spans
         self._rng = random.Random(n_spans)

@@ -85,6 +85,7 @@ def test_clients_that_ask_too_often_are_cut_off(consumer: Recorder, policy: dict
         raw.sendall(PREFACE)
         got, is_closed = b"", False
         for _ in range(6):
+            time.sleep(0.01)
             try:
                 raw.sendall(PING)
                 part = raw.recv(65536)
@@ -170,11 +171,13 @@ def test_further_calls_are_told_to_come_again(consumer: Recorder) -> None:
 def test_more_calls_than_the_library_would_let_wait_are_all_answered(consumer: Recorder) -> None:
     """Above 1000 waiting calls gRPC's core would say RESOURCE_EXHAUSTED, and senders would drop what they have."""
     consumer.delay_s = 0.0005
-    with receiving(consumer, max_concurrent_streams=2000) as receiver:
-        with grpc.insecure_channel(receiver.endpoint) as channel:
-            export = channel.unary_unary(TRACES)
-            calls = [export.future(b"", timeout=30) for _ in range(1800)]
-            assert {code_of(call) for call in calls} == {grpc.StatusCode.OK}
+    with (
+        receiving(consumer, max_concurrent_streams=2000) as receiver,
+        grpc.insecure_channel(receiver.endpoint) as channel,
+    ):
+        export = channel.unary_unary(TRACES)
+        calls = [export.future(b"", timeout=30) for _ in range(1800)]
+        assert {code_of(call) for call in calls} == {grpc.StatusCode.OK}
 
 
 def test_a_waiting_consumer_has_many_at_once(consumer: Recorder) -> None:

@@ -12,8 +12,8 @@ _WINDOW_BYTES: Final = 256 * 1024
 """What a sender may send before it is asked to go on."""
 
 _MAX_PENDING: Final = 10_000
-"""Calls that wait in the core. Above it the core answers RESOURCE_EXHAUSTED, which makes senders drop what they have; it
-would begin with that at 1000."""
+"""Calls that wait in the core. Above it the core answers RESOURCE_EXHAUSTED, which makes senders drop what they have;
+by default it begins with that at 1000."""
 
 _HANDSHAKE_MS: Final = 10_000
 """A client that connects and says nothing would keep its connection for two minutes."""
@@ -42,6 +42,7 @@ def options(config: GrpcConfig, *, reuse_port: bool) -> tuple[tuple[str, int], .
         ("grpc.max_connection_idle_ms", _ms(server.max_connection_idle)),
         ("grpc.keepalive_time_ms", _ms(server.time)),
         ("grpc.keepalive_timeout_ms", _ms(server.timeout)),
+        ("grpc.http2.ping_timeout_ms", _ms(server.timeout)),  # the one that counts; without it, a minute
         ("grpc.http2.min_ping_interval_without_data_ms", _ms(policy.min_time)),
         ("grpc.keepalive_permit_without_calls", int(policy.permit_without_stream)),
         *((name, _ms(value)) for name, value in optional.items() if value is not None),

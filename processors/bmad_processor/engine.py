@@ -16,7 +16,6 @@ from .metric_types import CPU_USAGE, MEMORY_USAGE, is_reported
 from .model import Batch, Exemplar, HistoryPoint, Level, Measured, Outputs, PartitionKey, Step, Verdict
 from .settings import EngineSettings, Profile
 from .state import Baseline, Condition, EngineState, Latest, Pane, Partition
-from .window import OVERFLOW
 
 
 def step(state: EngineState, batch: Batch, settings: EngineSettings) -> Step:
@@ -65,7 +64,7 @@ def _partition(state: EngineState, key: PartitionKey, settings: EngineSettings) 
     if found is None:
         if len(state.partitions) >= settings.max_agents:
             state.count("agents_folded")
-            key = PartitionKey(key.kind, "", OVERFLOW)
+            key = PartitionKey(key.kind, "", settings.overflow_agent)
             name = str(key)
             found = state.partitions.get(name)
         if found is None:

@@ -130,6 +130,8 @@ class EngineSettings:
 
     max_agents: int = 10_000
     """Partitions kept; further agents share one overflow partition per namespace-less key."""
+    overflow_agent: str = "otel.overflow"
+    """Name of that partition. Engines that share a store have one each, since a partition has one owner."""
     max_instances: int = 200
     """Instances told apart within one partition."""
     max_streams: int = 2_000

@@ -15,7 +15,17 @@ from .complaints import check, unknown_key
 from .expand import expand
 from .merge import merge
 from .profiles import load_profiles
-from .schema import AGENT_PERFORMANCE, SECTIONS, SINGLE, TYPES, CollectorConfig, ServiceConfig, split_id, type_of
+from .schema import (
+    AGENT_PERFORMANCE,
+    SECTIONS,
+    SINGLE,
+    TYPES,
+    CollectorConfig,
+    ServiceConfig,
+    count_workers,
+    split_id,
+    type_of,
+)
 from .tree import Node, entries, find, items, problem, show
 from .wiring import check_clashes, check_destinations, check_pipelines, check_store
 from .yaml_source import read_yaml
@@ -92,6 +102,7 @@ def _check(root: Node, environ: Mapping[str, str]) -> tuple[CollectorConfig | No
         pipelines=pipelines,
         profiles=profiles,
         profile_paths=tuple(profile_paths),
+        workers=count_workers(service.workers),
         engine=performance.to_settings(profiles) if performance is not None else None,
     )
     return config, problems, _unused(root, used)

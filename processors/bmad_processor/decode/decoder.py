@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import assert_never
 
 from google.protobuf.message import DecodeError
 
 from bmad_processor.errors import Malformed
-from bmad_processor.model import Signal
+from bmad_processor.model import Sample, Signal
 
 from . import wire
 from .metrics import MetricDecoder
@@ -22,7 +23,7 @@ class Decoder:
 
     def __init__(self, *, interval_ns: int) -> None:
         senders = Senders()
-        token_senders = TokenSenders()
+        self._token_senders = token_senders = TokenSenders()
         self._spans = SpanDecoder(interval_ns=interval_ns, senders=senders, token_senders=token_senders)
         self._metrics = MetricDecoder(senders=senders, token_senders=token_senders)
 
@@ -37,6 +38,19 @@ class Decoder:
                 return count_logs(body)
             case _:
                 assert_never(signal)
+
+    def new_token_senders(self) -> list[tuple[str, str]]:
+        """Senders, by namespace and instance, whose token metric was found since the last call: what other decoders
+        that get requests of the same senders have to be told."""
+        return self._token_senders.take_news()
+
+    def all_token_senders(self) -> list[tuple[str, str]]:
+        """All of them."""
+        return self._token_senders.with_metric()
+
+    def told_token_senders(self, senders: Iterable[tuple[str, str]], time_ns: int) -> list[Sample]:
+        """What another decoder found. Gives what is to be told to the engines for it."""
+        return [sample for who in senders for sample in self._token_senders.told(who, time_ns)]
 
 
 def count_logs(body: bytes) -> Decoded:

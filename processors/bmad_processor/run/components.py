@@ -25,7 +25,6 @@ from bmad_processor.receive.consumer import Consumer
 from bmad_processor.store import Reader, Snapshot, StoreReader
 from bmad_processor.store.config import SqliteConfig
 
-from .host import EngineHost
 from .part import Listener, Part, Wanted
 
 
@@ -50,6 +49,14 @@ class ApiFactory(Protocol):
     ) -> Any: ...
 
 
+class Committing(Protocol):
+    """An engine, or several, seen by who asks a question."""
+
+    def commit_now(self, timeout_s: float) -> bool:
+        """See `host.EngineHost.commit_now`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a component may use of the collector it is part of."""
@@ -57,13 +64,15 @@ class Surroundings:
     config: CollectorConfig
     status: Callable[[], dict[str, Any]]
     """The body of ``/api/v1/status``; may be called at any time from any thread."""
-    host: Callable[[], EngineHost | None]
+    host: Callable[[], Committing | None]
     """The engine's host as it is now; a reload may put another one in its place."""
     put_profile: PutProfile | None
     """None without an engine."""
     build_api: ApiFactory | None
     consumer: Callable[[str], Consumer]
     """What a receiver with this name (``otlp/grpc``) hands requests to."""
+    shares_ports: bool = False
+    """Whether other processes listen on the receivers' ports too."""
 
 
 def store_config(config: CollectorConfig) -> SqliteConfig | None:
@@ -80,7 +89,7 @@ _COMMIT_WAIT_S: Final = 2.0
 class _UpToDate:
     """Looks into the store after everything received so far is in it."""
 
-    def __init__(self, reader: Reader, host: Callable[[], EngineHost | None]) -> None:
+    def __init__(self, reader: Reader, host: Callable[[], Committing | None]) -> None:
         self._reader = reader
         self._host = host
 
@@ -170,8 +179,18 @@ def wanted_receivers(around: Surroundings) -> Iterator[Wanted[Listener]]:
 
 
 def _want_grpc(name: str, config: GrpcConfig, around: Surroundings) -> Wanted[Listener]:
-    return Wanted(name, (config,), lambda: GrpcReceiver(config, around.consumer(name)), config.endpoint)
+    return Wanted(
+        name,
+        (config,),
+        lambda: GrpcReceiver(config, around.consumer(name), reuse_port=around.shares_ports),
+        config.endpoint,
+    )
 
 
 def _want_http(name: str, config: HttpConfig, around: Surroundings) -> Wanted[Listener]:
-    return Wanted(name, (config,), lambda: HttpReceiver(config, around.consumer(name)), config.endpoint)
+    return Wanted(
+        name,
+        (config,),
+        lambda: HttpReceiver(config, around.consumer(name), reuse_port=around.shares_ports),
+        config.endpoint,
+    )

@@ -35,6 +35,7 @@ from .part import Listener, Part
 from .pipeline import Intake, Pipeline
 from .routing import routes_of
 from .shelf import Shelf
+from .workers.place import Place
 
 STOP_DEADLINE_S: Final = 10.0
 """All parts together; a container runtime kills after 10 s to 30 s."""
@@ -57,8 +58,10 @@ class Graph:
         console: ConsoleWriter | None = None,
         clock: Callable[[], int] = time.time_ns,
         on_step: Callable[[str], None] | None = None,
+        place: Place | None = None,
     ) -> None:
         self.config = config
+        self._place = place
         self._status = status
         self._build_api = build_api
         self._console = console
@@ -77,6 +80,11 @@ class Graph:
 
     def start(self) -> None:
         """Raises StartError or StoreError; what has been started is for `stop`."""
+        self.prepare()
+        self.listen()
+
+    def prepare(self) -> None:
+        """Everything that others do not connect to. As `start`."""
         config = self.config
         self.open_store(config)
         for exporter in wanted_exporters(config):
@@ -86,7 +94,12 @@ class Graph:
             self.processors.start(processor)
         self.start_engine(config)
         self.intake = Intake(None if self.engine is None else self.engine.host, interval_ns=_interval_ns(config))
-        around = self.surroundings(config)
+        if self.engine is not None and self._place is not None:
+            self.intake.host = self._place.route(self._host, self.intake, clock=self._clock)
+
+    def listen(self) -> None:
+        """Everything that others connect to. As `start`."""
+        around = self.surroundings(self.config)
         for extension in wanted_extensions(around):
             self.extensions.start(extension)
         for receiver in wanted_receivers(around):
@@ -96,6 +109,8 @@ class Graph:
         """Safe to call twice, and when `start` failed."""
         self.receivers.stop_all(deadline)
         self.extensions.stop_all(deadline)
+        if self._place is not None:
+            self._place.leave(deadline.left_s)
         self.stop_engine()
         self.processors.stop_all(deadline)
         self.exporters.stop_together(deadline)
@@ -110,6 +125,7 @@ class Graph:
             put_profile=None if self.engine is None else self.engine.profiles.put,
             build_api=self._build_api,
             consumer=self._consumer,
+            shares_ports=self._place is not None,
         )
 
     def _host(self) -> EngineHost | None:
@@ -128,7 +144,8 @@ class Graph:
         block = store_config(config)
         if block is not None:
             performance = config.agent_performance or AgentPerformanceConfig()
-            self.store = SqliteStore(
+            open_ = SqliteStore if self._place is None else self._place.open_store
+            self.store = open_(
                 block.path, history_size=performance.history.size, max_alerts=performance.alerts.max_alerts
             )
 
@@ -144,7 +161,7 @@ class Graph:
             return
         self.engine = EnginePart(
             config,
-            config.engine,
+            config.engine if self._place is None else self._place.settings(config.engine),
             self.store,
             self.exporters.parts,
             console=self._console,
@@ -176,6 +193,7 @@ class Graph:
             "processors": self.processors.counters(),
             "extensions": self.extensions.counters(),
             "exporters": self.exporters.counters(),
+            **({} if self._place is None else {"router": self._place.counters()}),
         }
 
 

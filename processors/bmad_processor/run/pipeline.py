@@ -5,16 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 from bmad_processor.agent_names import is_cleaned
 from bmad_processor.decode import Decoded, Decoder
 from bmad_processor.emit.request import Exporter, ExportRequest
 from bmad_processor.errors import Overloaded, Unserved
-from bmad_processor.model import Signal
+from bmad_processor.model import Sample, Signal
 from bmad_processor.receive import Accepted
-
-from .host import EngineHost
 
 _RETRY_AFTER_S: Final = 5.0
 """Long enough for a queue to drain, short enough that SDKs (which give up after about 60 s) try several times."""
@@ -28,10 +26,18 @@ class Route:
     exporters: tuple[Exporter, ...]
 
 
+class SampleSink(Protocol):
+    """Where what is decoded goes: an engine, or the way to several."""
+
+    def take(self, now_ns: int, samples: tuple[Sample, ...]) -> None:
+        """Samples that arrived at ``now_ns``; called from several threads."""
+        ...
+
+
 class Intake:
     """What all receivers of a collector share: one decoder with its caches, one lock, the counters."""
 
-    def __init__(self, host: EngineHost | None, *, interval_ns: int) -> None:
+    def __init__(self, host: SampleSink | None, *, interval_ns: int) -> None:
         self.host = host
         self._decoder = Decoder(interval_ns=interval_ns)
         self._lock = threading.Lock()
@@ -41,6 +47,21 @@ class Intake:
         """Raises Malformed; counts what came."""
         with self._lock:  # the caches are shared; decoding holds the interpreter lock anyway
             return self._decoder.decode(signal, body)
+
+    def new_token_senders(self) -> list[tuple[str, str]]:
+        """As `Decoder.new_token_senders`."""
+        with self._lock:
+            return self._decoder.new_token_senders()
+
+    def all_token_senders(self) -> list[tuple[str, str]]:
+        """As `Decoder.all_token_senders`."""
+        with self._lock:
+            return self._decoder.all_token_senders()
+
+    def told_token_senders(self, senders: Iterable[tuple[str, str]], time_ns: int) -> list[Sample]:
+        """As `Decoder.told_token_senders`."""
+        with self._lock:
+            return self._decoder.told_token_senders(senders, time_ns)
 
     def count(self, name: str, n: int) -> None:
         """Adds to a counter; names are fixed in `Pipeline`."""

@@ -6,24 +6,29 @@ import logging
 import os
 import signal as signals
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from bmad_processor.config import load_config
+from bmad_processor.config import CollectorConfig, load_config
 from bmad_processor.emit import ConsoleWriter
 from bmad_processor.emit.config import ConsoleConfig
 from bmad_processor.log_level import set_up_logging
 
 from .collector import Collector
 from .components import ApiFactory
+from .workers.collector import WorkersCollector, is_colored
 
 _LOG: Final = logging.getLogger("bmad_otel.collector")
 
+AnyCollector = Collector | WorkersCollector
+"""One process, or several that are one collector."""
+
 
 def run_collector(
-    paths: Sequence[Path], *, build_api: ApiFactory, on_ready: Callable[[Collector], None] | None = None
+    paths: Sequence[Path], *, build_api: ApiFactory, on_ready: Callable[[AnyCollector], None] | None = None
 ) -> int:
     """Runs a collector until SIGINT or SIGTERM; a second signal ends it at once. Returns the exit code.
 
@@ -38,7 +43,13 @@ def run_collector(
     # handler runs in the middle of anything.
     asked_to_stop = {signals.SIGINT, signals.SIGTERM}
     signals.pthread_sigmask(signals.SIG_BLOCK, asked_to_stop)
-    with Collector(config, build_api=build_api, console=ConsoleWriter(ConsoleConfig(), sys.stdout)) as collector:
+    failed = threading.Event()
+
+    def give_up() -> None:
+        failed.set()
+        os.kill(os.getpid(), signals.SIGTERM)
+
+    with _collector(config, build_api, give_up) as collector:
         if on_ready is not None:
             on_ready(collector)
         signals.sigwait(asked_to_stop)
@@ -46,7 +57,13 @@ def run_collector(
         for number in asked_to_stop:
             signals.signal(number, _exit_at_once)
         signals.pthread_sigmask(signals.SIG_UNBLOCK, asked_to_stop)
-    return 0
+    return int(failed.is_set())
+
+
+def _collector(config: CollectorConfig, build_api: ApiFactory, give_up: Callable[[], None]) -> AnyCollector:
+    if config.workers > 1:
+        return WorkersCollector(config, build_api=build_api, is_colored=is_colored(), on_give_up=give_up)
+    return Collector(config, build_api=build_api, console=ConsoleWriter(ConsoleConfig(), sys.stdout))
 
 
 def _exit_at_once(number: int, _: FrameType | None) -> None:

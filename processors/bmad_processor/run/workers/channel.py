@@ -11,8 +11,8 @@ from enum import IntEnum
 from typing import Final
 
 VERSION: Final = 1
-"""Of everything that goes between processes. A package that is upgraded while its collector runs must not start a worker
-that understands something else."""
+"""Of everything that goes between processes: a package that is upgraded while its collector runs must not start a
+worker that understands something else."""
 
 _HEAD: Final = struct.Struct("!BBI")
 

@@ -17,7 +17,7 @@ MAX_BYTES: Final = 16 * 2**20
 """Samples of about 100,000 requests and agents: a worker is away for seconds."""
 
 _PATIENCE_S: Final = 1.0
-"""A worker that is there but behind holds its senders back so long, as a single engine does; then samples are dropped."""
+"""A worker that is there but behind holds its senders back so long, as a single engine does; then it drops."""
 
 
 class Link:
@@ -57,7 +57,7 @@ class Link:
         ).start()
 
     def put(self, kind: Kind, data: bytes, *, n_samples: int = 0) -> None:
-        """Sends a frame when its turn comes. Without room it waits for a worker that is there, then drops and counts."""
+        """Sends a frame when its turn comes. Without room it waits for a worker that is there, then drops it."""
         message = frame(kind, data)
         deadline = time.monotonic() + _PATIENCE_S
         with self._lock:

@@ -18,6 +18,11 @@ from .samples import dump_samples, load_samples
 STOP_MARK: Final = 2**62
 """Above every mark of a question: behind it comes nothing more."""
 
+_NO_ENGINE_S: Final = 5.0
+"""While a reload puts a new engine in the place of the old one; a moment."""
+
+_POLL_S: Final = 0.02
+
 TokenSender = tuple[str, str]
 """Namespace and instance of a sender."""
 
@@ -29,7 +34,7 @@ class Engine(Protocol):
 
 
 class Shared(Protocol):
-    """What workers tell each other of senders: who has the token metric, so that its spans are not counted beside it."""
+    """What workers tell each other of senders: which have the token metric, so that their spans are not counted too."""
 
     def new_token_senders(self) -> Sequence[TokenSender]:
         """Those that were found since the last call."""
@@ -43,9 +48,19 @@ class Shared(Protocol):
 
 
 class Router:
-    """The `SampleSink` of one worker's pipelines. Thread-safe."""
+    """The sink of one worker's pipelines, and where samples of the other workers arrive. Thread-safe.
 
-    def __init__(self, ownership: Ownership, engine: Engine, shared: Shared, *, clock: Callable[[], int]) -> None:
+    ``engine`` gives the engine of this process as it is now; None while there is none.
+    """
+
+    def __init__(
+        self,
+        ownership: Ownership,
+        engine: Callable[[], Engine | None],
+        shared: Shared,
+        *,
+        clock: Callable[[], int],
+    ) -> None:
         self._ownership = ownership
         self._engine = engine
         self._shared = shared
@@ -53,7 +68,7 @@ class Router:
         self._lock = threading.Lock()
         self._news = threading.Condition(self._lock)
         self._marks = dict.fromkeys(range(ownership.workers), 0)
-        self._n_received = 0
+        self._n_received = self._n_dropped = 0
         self._links = {
             worker: Link(worker, self._take_frame, self._changed)
             for worker in range(ownership.workers)
@@ -85,7 +100,7 @@ class Router:
         for worker, theirs in parts.items():
             self._links[worker].put(Kind.SAMPLES, dump_samples(theirs), n_samples=len(theirs))
         if own is not None:
-            self._engine.take(now_ns, tuple(own))
+            self._step(now_ns, tuple(own))
 
     def settle(self, mark: int, timeout_s: float) -> bool:
         """Tells every worker that all of its samples so far are on their way, and waits until they have said so too.
@@ -106,13 +121,15 @@ class Router:
             return True
 
     def counters(self) -> dict[str, int]:
-        """Samples ``routed_samples`` to other workers, ``received_samples`` of them, ``waiting_samples`` for a worker that is
+        """``routed_samples`` to other workers, ``received_samples`` from them, ``waiting_samples`` for a worker that is
         away or behind, ``dropped_samples`` when too many waited."""
-        sent, dropped, waiting = (sum(each) for each in zip(*(link.counters() for link in self._links.values())))
+        counts = [link.counters() for link in self._links.values()]
+        sent, dropped, waiting = (sum(of_link[at] for of_link in counts) for at in range(3))
         with self._lock:
-            received = self._n_received
+            received, dropped = self._n_received, dropped + self._n_dropped
         return {
-            "routed_samples": sent, "received_samples": received, "waiting_samples": waiting, "dropped_samples": dropped,
+            "routed_samples": sent, "received_samples": received,
+            "waiting_samples": waiting, "dropped_samples": dropped,
         }  # fmt: skip
 
     def close(self, timeout_s: float) -> None:
@@ -121,6 +138,16 @@ class Router:
         for link in self._links.values():
             link.close(max(0.0, deadline - time.monotonic()))
 
+    def _step(self, now_ns: int, samples: tuple[Sample, ...]) -> None:
+        deadline = time.monotonic() + _NO_ENGINE_S
+        while (engine := self._engine()) is None:
+            if time.monotonic() >= deadline:
+                with self._lock:
+                    self._n_dropped += len(samples)
+                return
+            time.sleep(_POLL_S)
+        engine.take(now_ns, samples)
+
     def _changed(self) -> None:
         with self._news:
             self._news.notify_all()
@@ -128,7 +155,7 @@ class Router:
     def _take_frame(self, worker: int, kind: Kind, data: bytes) -> None:
         if kind is Kind.SAMPLES:
             samples = load_samples(data)
-            self._engine.take(self._clock(), samples)
+            self._step(self._clock(), samples)
             with self._lock:
                 self._n_received += len(samples)
         elif kind is Kind.MARK:

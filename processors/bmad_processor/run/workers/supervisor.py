@@ -159,7 +159,7 @@ class Supervisor:
                 self._n_begun += 1
                 self._marks.release()
                 try:
-                    answers = self.ask_all(COMMIT, left_s, mark=self._n_begun, timeout_s=left_s)
+                    answers = self.ask_all(COMMIT, left_s, mark=self._n_begun, within_s=left_s)
                 finally:
                     self._marks.acquire()
                     self._is_asking = False

@@ -4,19 +4,17 @@ supervisor. It ends when it is told to, and soon after its supervisor has ended,
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import pickle
 import signal
 import socket
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
-from bmad_processor.config import CollectorConfig
 from bmad_processor.emit import ConsoleWriter
 from bmad_processor.emit.config import ConsoleConfig
 from bmad_processor.errors import ConfigError, ProcessorError
@@ -24,35 +22,18 @@ from bmad_processor.log_level import set_up_logging
 from bmad_processor.run.collector import Collector
 from bmad_processor.store.settings_codec import load_settings
 
-from .channel import Channel, Kind, frame
-from .control import ANSWER, COMMIT, FAILED, LISTEN, LISTENING, PEER, PREPARED, PROFILES, RELOAD, STATUS, STOP, message
+from .channel import Channel, Kind
+from .control import ANSWER, COMMIT, FAILED, LISTEN, LISTENING, PEER, PREPARED, PROFILES, STATUS, STOP, message
 from .place import Place
+from .start import Start
 
 _LOG: Final = logging.getLogger("bmad_otel.collector")
 
 _ORPHAN_S: Final = 3.0
-"""Without a supervisor requests in hand are answered, and what was learned is committed. A new collector waits for it."""
+"""Without a supervisor: requests in hand are answered and what was learned is committed. A new collector waits."""
 
 _ALARM_S: Final = 3
 """A worker that hangs beyond its deadline is ended by the kernel."""
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What a worker is told first."""
-
-    version: str
-    """Of the package: a supervisor that runs on after an upgrade must not start workers of the new one."""
-    worker: int
-    workers: int
-    config: CollectorConfig
-    """As checked by the supervisor, with the ports that are really listened on."""
-    is_colored: bool
-    """Whether alerts go to a terminal with colors."""
-
-    def frame(self) -> bytes:
-        """The bytes to send."""
-        return frame(Kind.CONFIG, pickle.dumps(self))
 
 
 class _Numbered(logging.Filter):
@@ -73,10 +54,8 @@ class Worker:
     def __init__(self, channel: Channel, start: Start) -> None:
         self._channel = channel
         self._place = Place(start.worker, start.workers)
-        color = "always" if start.is_colored else "never"
-        self._collector = Collector(
-            start.config, console=ConsoleWriter(ConsoleConfig(color=color), sys.stdout), place=self._place
-        )
+        console = ConsoleConfig(color="always" if start.is_colored else "never")
+        self._collector = Collector(start.config, console=ConsoleWriter(console, sys.stdout), place=self._place)
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="bmad-answers")
 
     def run(self) -> int:
@@ -125,8 +104,7 @@ class Worker:
     def _value(self, content: dict[str, Any]) -> Any:
         do = content["do"]
         if do == COMMIT:
-            deadline = time.monotonic() + content["timeout_s"]
-            return self._collector.settle(content["mark"], deadline)
+            return self._collector.settle(content["mark"], content["within_s"])
         if do == STATUS:
             return self._collector.status()
         if do == PROFILES:
@@ -135,10 +113,8 @@ class Worker:
         raise ValueError(f"unknown question {do}")
 
     def _say(self, said: str, **content: Any) -> None:
-        try:
+        with contextlib.suppress(OSError):  # the supervisor has ended; the conversation finds out
             self._channel.send(message(**{"is": said}, **content))
-        except OSError:
-            pass  # the supervisor has ended; the conversation finds out
 
 
 def main(arguments: list[str]) -> int:
@@ -155,10 +131,11 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, asked_to_end)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the supervisor blocks those that it waits for
     received = channel.receive()
     if received is None:
         return 1
-    start = pickle.loads(received[1])  # noqa: S301 - the supervisor's, over a socket pair it made
+    start: Start = pickle.loads(received[1])  # noqa: S301 - the supervisor's, over a socket pair it made
     if start.version != version("bmad-otel"):
         why = f"version {version('bmad-otel')} is installed, {start.version} runs: start the collector again"
         channel.send(message(**{"is": FAILED}, why=why))

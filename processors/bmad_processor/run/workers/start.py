@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from bmad_processor.config import CollectorConfig
 from bmad_processor.emit.config import FileConfig
@@ -31,7 +33,29 @@ class Start:
 
     def frame(self) -> bytes:
         """The bytes to send."""
-        return frame(Kind.CONFIG, pickle.dumps(self))
+        out = io.BytesIO()
+        _Pickler(out).dump(self)
+        return frame(Kind.CONFIG, out.getvalue())
+
+    @staticmethod
+    def read(data: bytes) -> Start:
+        """Inverse of `frame`, of its content."""
+        start = pickle.loads(data)  # noqa: S301 - the supervisor's, over a socket pair that it made
+        assert isinstance(start, Start), "nothing else is sent first"
+        return start
+
+
+def _read_only(of: dict[Any, Any]) -> MappingProxyType[Any, Any]:
+    return MappingProxyType(of)
+
+
+class _Pickler(pickle.Pickler):
+    """Knows read-only tables too, which settings hold."""
+
+    def reducer_override(self, obj: object) -> Any:
+        if isinstance(obj, MappingProxyType):
+            return _read_only, (dict(obj),)
+        return NotImplemented
 
 
 _PROTOCOLS: Final = ("grpc", "http")

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import pickle
 import signal
 import socket
 import sys
@@ -135,7 +134,7 @@ def main(arguments: list[str]) -> int:
     received = channel.receive()
     if received is None:
         return 1
-    start: Start = pickle.loads(received[1])  # noqa: S301 - the supervisor's, over a socket pair it made
+    start = Start.read(received[1])
     if start.version != version("bmad-otel"):
         why = f"version {version('bmad-otel')} is installed, {start.version} runs: start the collector again"
         channel.send(message(**{"is": FAILED}, why=why))

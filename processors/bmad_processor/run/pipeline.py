@@ -37,6 +37,11 @@ class Intake:
         self._lock = threading.Lock()
         self._counters: dict[str, int] = {}
 
+    def set_interval(self, interval_ns: int) -> None:
+        """Panes of another length from now on."""
+        with self._lock:
+            self._decoder = Decoder(interval_ns=interval_ns)
+
     def decode(self, signal: Signal, body: bytes) -> Decoded:
         """Raises Malformed; counts what came."""
         with self._lock:  # the caches are shared; decoding holds the interpreter lock anyway
@@ -66,6 +71,10 @@ class Pipeline:
         self._routes = dict(routes)
         self._intake = intake
         self._clock = clock
+
+    def reroute(self, routes: Mapping[Signal, Route]) -> None:
+        """Other routes from now on. Called while no request is inside."""
+        self._routes = dict(routes)
 
     def consume(self, signal: Signal, body: bytes) -> Accepted:
         """Raises Malformed, Overloaded or Unserved; then nothing of the request was used."""

@@ -71,6 +71,7 @@ class Pipeline:
         self._routes = dict(routes)
         self._intake = intake
         self._clock = clock
+        self.may_wait = any(getattr(e, "may_wait", False) for route in self._routes.values() for e in route.exporters)
 
     def reroute(self, routes: Mapping[Signal, Route]) -> None:
         """Other routes from now on. Called while no request is inside."""

@@ -68,14 +68,14 @@ class Pipeline:
     """
 
     def __init__(self, routes: Mapping[Signal, Route], intake: Intake, *, clock: Callable[[], int]) -> None:
-        self._routes = dict(routes)
         self._intake = intake
         self._clock = clock
-        self.may_wait = any(getattr(e, "may_wait", False) for route in self._routes.values() for e in route.exporters)
+        self.reroute(routes)
 
     def reroute(self, routes: Mapping[Signal, Route]) -> None:
         """Other routes from now on. Called while no request is inside."""
         self._routes = dict(routes)
+        self.may_wait = any(getattr(e, "may_wait", False) for route in self._routes.values() for e in route.exporters)
 
     def consume(self, signal: Signal, body: bytes) -> Accepted:
         """Raises Malformed, Overloaded or Unserved; then nothing of the request was used."""

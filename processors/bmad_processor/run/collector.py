@@ -7,16 +7,20 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib.metadata import version
 from typing import Any, Final
 
 from bmad_processor.config import CollectorConfig
 from bmad_processor.emit import ConsoleWriter
+from bmad_processor.errors import ConfigError, ProcessorError, ReloadRefused
 from bmad_processor.settings import Profiles
 
 from .components import ApiFactory
 from .deadline import Deadline
 from .graph import STOP_DEADLINE_S, Graph
+from .reload import Change
+from .reloads import Reloads
 from .workers.place import Place
 
 _LOG: Final = logging.getLogger("bmad_otel.collector")
@@ -43,7 +47,8 @@ class Collector:
         self._started_s = time.time()
         self._life = threading.Lock()
         """Held while it starts, reloads or stops."""
-        self._is_stopped = False
+        self._is_running = False
+        self._reloads = Reloads(clock)
         self._graph = Graph(
             config, status=self.status, build_api=build_api, console=console, clock=clock, on_step=on_step, place=place
         )
@@ -68,6 +73,7 @@ class Collector:
     def listen(self) -> None:
         """The second half of `start`."""
         self._try(self._graph.listen)
+        self._is_running = True
 
     def _try(self, begin: Callable[[], None]) -> None:
         with self._life:
@@ -77,13 +83,40 @@ class Collector:
                 self._stop(STOP_DEADLINE_S)
                 raise
 
+    def reload(self, config: CollectorConfig) -> list[str]:
+        """Brings ``config`` into force by what differs; says what has changed, in words.
+
+        Before a start and after a stop it does nothing.
+
+        Raises ReloadRefused, StartError or StoreError; then the configuration before is in force, all of it.
+        """
+        with self._life:
+            if not self._is_running:
+                return []
+            try:
+                with nullcontext() if self._place is None else self._place.held():
+                    said = Change(self._graph, config).apply()
+            except ProcessorError as error:
+                outcome = "refused" if isinstance(error, ReloadRefused) else "failed"
+                self._reloads.note(outcome, str(error))
+                _LOG.error("the configuration is as it was: %s", error)
+                raise
+            self._reloads.note("applied", "; ".join(said) or "nothing has changed")
+        _LOG.info("configuration %d is in force: %s", self._reloads.generation, self._reloads.last_message)
+        return said
+
+    def reject(self, error: ConfigError) -> None:
+        """A configuration that is wrong was to be loaded: every problem is logged, and what runs goes on."""
+        self._reloads.note("rejected", str(error))
+        _LOG.error("the configuration is as it was, for the new one is wrong:\n%s", error)
+
     def stop(self, within_s: float = STOP_DEADLINE_S) -> None:
         """Receivers, extensions, engine (last commit), exporters, store, under one deadline. Safe to call twice."""
         with self._life:
             self._stop(within_s)
 
     def _stop(self, within_s: float) -> None:
-        self._is_stopped = True
+        self._is_running = False
         self._graph.stop(Deadline(within_s))
 
     def settle(self, mark: int, timeout_s: float) -> bool:
@@ -117,5 +150,6 @@ class Collector:
             "version": version("bmad-otel"),
             "pid": os.getpid(),
             "uptime_s": round(time.time() - self._started_s, 3),
+            "config": self._reloads.status(),
             **self._graph.status(),
         }

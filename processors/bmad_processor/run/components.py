@@ -179,12 +179,20 @@ def wanted_receivers(around: Surroundings) -> Iterator[Wanted[Listener]]:
 
 
 def _want_grpc(name: str, config: GrpcConfig, around: Surroundings) -> Wanted[Listener]:
+    # it has other threads when exporters wait for a disk
+    receiver = name.rpartition("/")[0]
+    exporters = [p.exporters for p in around.config.pipelines.values() if receiver in p.receivers]
+    may_wait = any(_is_stored(around.config.exporters[name]) for names in exporters for name in names)
     return Wanted(
         name,
-        (config,),
+        (config, may_wait),
         lambda: GrpcReceiver(config, around.consumer(name), reuse_port=around.shares_ports),
         config.endpoint,
     )
+
+
+def _is_stored(exporter: Config) -> bool:
+    return getattr(getattr(exporter, "sending_queue", None), "storage", None) is not None
 
 
 def _want_http(name: str, config: HttpConfig, around: Surroundings) -> Wanted[Listener]:

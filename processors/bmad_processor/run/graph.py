@@ -6,6 +6,7 @@ so that nothing comes in any more when the last commit is made, and the exporter
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -15,7 +16,6 @@ from bmad_processor.config.agent_performance import AgentPerformanceConfig
 from bmad_processor.emit import ConsoleWriter
 from bmad_processor.emit.request import Exporter
 from bmad_processor.receive.consumer import Consumer
-from bmad_processor.settings import SECOND
 from bmad_processor.store import SqliteStore
 
 from .components import (
@@ -28,11 +28,11 @@ from .components import (
     wanted_receivers,
 )
 from .deadline import Deadline
-from .engine_part import EnginePart
+from .engine_part import EnginePart, interval_ns
 from .gate import Gate, Gated
 from .host import EngineHost
 from .part import Listener, Part
-from .pipeline import Intake, Pipeline
+from .pipeline import Intake, Pipeline, SampleSink
 from .routing import routes_of
 from .shelf import Shelf
 from .workers.place import Place
@@ -77,6 +77,7 @@ class Graph:
         self.intake: Intake | None = None
         self.pipelines: dict[str, Pipeline] = {}
         """Of each receiver and protocol, such as ``otlp/grpc``."""
+        self._leaving: list[threading.Thread] = []
 
     def start(self) -> None:
         """Raises StartError or StoreError; what has been started is for `stop`."""
@@ -93,15 +94,16 @@ class Graph:
         for processor in wanted_processors(around):
             self.processors.start(processor)
         self.start_engine(config)
-        self.intake = Intake(None if self.engine is None else self.engine.host, interval_ns=_interval_ns(config))
-        if self.engine is not None and self._place is not None:
-            self.intake.host = self._place.route(self._host, self.intake, clock=self._clock)
+        self.intake = Intake(None, interval_ns=interval_ns(config))
+        self.intake.host = self._sink()
 
     def listen(self) -> None:
         """Everything that others connect to. As `start`."""
-        around = self.surroundings(self.config)
+        config = self.config
+        around = self.surroundings(config)
         for extension in wanted_extensions(around):
             self.extensions.start(extension)
+        self.route(config)
         for receiver in wanted_receivers(around):
             self.receivers.start(receiver)
 
@@ -114,6 +116,8 @@ class Graph:
         self.stop_engine()
         self.processors.stop_all(deadline)
         self.exporters.stop_together(deadline)
+        for thread in self._leaving:
+            thread.join(deadline.left_s)
         self.close_store()
 
     def surroundings(self, config: CollectorConfig) -> Surroundings:
@@ -128,16 +132,35 @@ class Graph:
             shares_ports=self._place is not None,
         )
 
+    def _sink(self) -> SampleSink | None:
+        """Where samples go: to the engine here, or to the owners of their partitions, this one among them."""
+        if self.engine is None or self._place is None:
+            return self._host()
+        assert self.intake is not None, "it has the decoder"
+        return self._place.route(self._host, self.intake, clock=self._clock)
+
     def _host(self) -> EngineHost | None:
         return None if self.engine is None else self.engine.host
 
     def _consumer(self, name: str) -> Consumer:
-        """The pipeline of a receiver and protocol, made when there is none yet."""
-        assert self.intake is not None, "the intake is built before the receivers"
-        if name not in self.pipelines:
-            routes = routes_of(self.config, name.rpartition("/")[0], self.exporters.parts)
-            self.pipelines[name] = Pipeline(routes, self.intake, clock=self._clock)
+        """The pipeline of a receiver and protocol."""
         return Gated(self.pipelines[name], self.gate)
+
+    def route(self, config: CollectorConfig) -> None:
+        """Every receiver of ``config`` gets a pipeline when it has none, and its routes. The pipeline of a receiver
+        that is about to end keeps what it has: what still comes is taken, or refused as retryable."""
+        assert self.intake is not None, "the intake is built before the pipelines"
+        for receiver in wanted_receivers(self.surroundings(config)):
+            routes = routes_of(config, receiver.name.rpartition("/")[0], self.exporters.parts)
+            if receiver.name in self.pipelines:
+                self.pipelines[receiver.name].reroute(routes)
+            else:
+                self.pipelines[receiver.name] = Pipeline(routes, self.intake, clock=self._clock)
+
+    def forget_pipelines(self, config: CollectorConfig) -> None:
+        """Those of receivers that are gone."""
+        wanted = {receiver.name for receiver in wanted_receivers(self.surroundings(config))}
+        self.pipelines = {name: pipeline for name, pipeline in self.pipelines.items() if name in wanted}
 
     def open_store(self, config: CollectorConfig) -> None:
         """Opens the store that ``config`` has. Raises StoreError."""
@@ -161,7 +184,7 @@ class Graph:
             return
         self.engine = EnginePart(
             config,
-            config.engine if self._place is None else self._place.settings(config.engine),
+            config.engine,
             self.store,
             self.exporters.parts,
             console=self._console,
@@ -175,6 +198,18 @@ class Graph:
         if self.engine is not None:
             self.engine.stop()
             self.engine = None
+
+    def connect_engine(self, config: CollectorConfig) -> None:
+        """What is received goes to the engine that runs now, in panes of its length."""
+        assert self.intake is not None, "it has been started"
+        self.intake.host = self._sink()
+        self.intake.set_interval(interval_ns(config))
+
+    def leave(self, name: str, stop: Callable[[], None]) -> None:
+        """A part that nobody needs any more ends in the background; `stop` waits for it."""
+        thread = threading.Thread(target=stop, name=f"bmad-leave-{name}", daemon=True)
+        thread.start()
+        self._leaving = [t for t in self._leaving if t.is_alive()] + [thread]
 
     def endpoints(self) -> dict[str, str]:
         """Component to the address it really listens on, such as ``otlp/grpc`` and ``api``."""
@@ -195,7 +230,3 @@ class Graph:
             "exporters": self.exporters.counters(),
             **({} if self._place is None else {"router": self._place.counters()}),
         }
-
-
-def _interval_ns(config: CollectorConfig) -> int:
-    return config.engine.interval_ns if config.engine is not None else 5 * SECOND

@@ -15,20 +15,22 @@ from typing import Any, Final
 
 from bmad_processor.config import CollectorConfig
 from bmad_processor.config.agent_performance import AgentPerformanceConfig
+from bmad_processor.errors import ConfigError, ProcessorError, ReloadRefused, StartError
 from bmad_processor.receive.consumer import Consumer
 from bmad_processor.run.components import ApiFactory, Surroundings, store_config, wanted_extensions
 from bmad_processor.run.deadline import Deadline
 from bmad_processor.run.graph import LISTENER_SHARE_S, STOP_DEADLINE_S
 from bmad_processor.run.part import Part
 from bmad_processor.run.profiles import ProfileKeeper
+from bmad_processor.run.reloads import Reloads
 from bmad_processor.run.shelf import Shelf
 from bmad_processor.settings import SECOND, Profiles
 from bmad_processor.store import share
 from bmad_processor.store.settings_codec import dump_settings
 
 from .control import PROFILES, STATUS
-from .ports import Reservation
-from .start import Start, config_of_worker, listeners
+from .reload import Ports, check_changeable, exchange
+from .start import Start, config_of_worker
 from .sums import summed
 from .supervisor import Supervisor
 
@@ -36,6 +38,9 @@ _LOG: Final = logging.getLogger("bmad_otel.collector")
 
 _ASK_S: Final = 2.0
 """A worker that does not answer within this is left out of the answer."""
+
+_RELOAD_S: Final = 15.0
+"""A worker closes its doors, exchanges what differs and opens them, or has it as it was."""
 
 
 class WorkersCollector:
@@ -60,7 +65,9 @@ class WorkersCollector:
         self._life = threading.Lock()
         """Held while it starts or stops."""
         self._stack = ExitStack()
-        self._reserved: dict[str, Reservation] = {}
+        self._ports = Ports()
+        self._is_running = False
+        self._reloads = Reloads(time.time_ns)
         self._supervisor: Supervisor | None = None
         self._profiles: ProfileKeeper | None = None
         self._extensions: Shelf[Part] = Shelf(LISTENER_SHARE_S)
@@ -97,9 +104,8 @@ class WorkersCollector:
                     share(store.path, workers=config.workers, history_size=performance.history.size)
                 )
             )
-        for name, endpoint in listeners(config).items():
-            self._reserved[name] = Reservation(endpoint)
-            self._stack.callback(self._reserved[name].release)
+        self._stack.callback(self._ports.release)
+        self._ports.take(config)(True)
         self._supervisor = Supervisor(self._starts(config), keeps=keeps, on_give_up=self._on_give_up)
         self._supervisor.start()
         if config.engine is not None and store is not None:
@@ -107,7 +113,12 @@ class WorkersCollector:
                 config.profile_paths, os.environ, self._judge_by, interval_s=config.engine.interval_ns / SECOND
             )
             self._profiles.start(config.profiles)
-        around = Surroundings(
+        for wanted in wanted_extensions(self._surroundings(config)):
+            self._extensions.start(wanted)
+        self._is_running = True
+
+    def _surroundings(self, config: CollectorConfig) -> Surroundings:
+        return Surroundings(
             config,
             status=self.status,
             host=lambda: self._supervisor,
@@ -115,10 +126,52 @@ class WorkersCollector:
             build_api=self._build_api,
             consumer=_takes_nothing,
         )
-        for wanted in wanted_extensions(around):
-            self._extensions.start(wanted)
+
+    def reload(self, config: CollectorConfig) -> list[str]:
+        """As `Collector.reload`: all workers and what answers questions, or nothing at all."""
+        with self._life:
+            if not self._is_running:
+                return []
+            try:
+                said = self._reload(config)
+            except ProcessorError as error:
+                outcome = "refused" if isinstance(error, ReloadRefused) else "failed"
+                self._reloads.note(outcome, str(error))
+                _LOG.error("the configuration is as it was: %s", error)
+                raise
+            self._reloads.note("applied", "; ".join(said) or "workers have it")
+        _LOG.info("configuration %d is in force: %s", self._reloads.generation, self._reloads.last_message)
+        return said
+
+    def reject(self, error: ConfigError) -> None:
+        """As `Collector.reject`."""
+        self._reloads.note("rejected", str(error))
+        _LOG.error("the configuration is as it was, for the new one is wrong:\n%s", error)
+
+    def _reload(self, config: CollectorConfig) -> list[str]:
+        old = self._config
+        check_changeable(old, config)
+        assert self._supervisor is not None, "it runs"
+        if config.engine is not None:  # what programs registered lies above the files; the keeper joins them below
+            config = replace(config, engine=replace(config.engine, profiles=old.profiles), profiles=old.profiles)
+        settle_ports = self._ports.take(config)
+        if why := self._supervisor.reload(self._starts(config), _RELOAD_S):
+            settle_ports(False)
+            raise StartError(why)
+        try:
+            said = exchange(self._extensions, wanted_extensions(self._surroundings(config)))
+        except ProcessorError:
+            settle_ports(False)
+            self._supervisor.reload(self._starts(old), _RELOAD_S)
+            raise
+        settle_ports(True)
+        self._config = config
+        if self._profiles is not None and config.engine is not None:
+            self._profiles.look_at(config.profile_paths, interval_s=config.engine.interval_ns / SECOND)
+        return said
 
     def _stop(self) -> None:
+        self._is_running = False
         deadline = Deadline(STOP_DEADLINE_S)
         self._extensions.stop_all(deadline)
         if self._profiles is not None:
@@ -128,7 +181,7 @@ class WorkersCollector:
         self._stack.close()
 
     def _starts(self, config: CollectorConfig) -> list[bytes]:
-        endpoints = {name: reserved.endpoint for name, reserved in self._reserved.items()}
+        endpoints = self._ports.endpoints()
         return [
             Start(
                 version("bmad-otel"), n, config.workers, config_of_worker(config, n, endpoints), self._is_colored
@@ -156,7 +209,7 @@ class WorkersCollector:
         found = {name: getattr(part, "endpoint", None) for name, part in self._extensions.parts.items()}
         return {
             **{name: endpoint for name, endpoint in found.items() if endpoint is not None},
-            **{name: reserved.endpoint for name, reserved in self._reserved.items()},
+            **self._ports.endpoints(),
         }
 
     def status(self) -> dict[str, Any]:
@@ -169,6 +222,7 @@ class WorkersCollector:
             "version": version("bmad-otel"),
             "pid": os.getpid(),
             "uptime_s": round(time.time() - self._started_s, 3),
+            "config": self._reloads.status(),
             "endpoints": self.endpoints,
             "profiles": self._profiles.status() if self._profiles is not None else {},
             "extensions": self._extensions.counters(),

@@ -19,6 +19,8 @@ COMMIT: Final = "commit"
 STATUS: Final = "status"
 PROFILES: Final = "profiles"
 """Judge by the profiles of ``settings`` (`store.settings_codec`) from now on."""
+RELOAD: Final = "reload"
+"""Run by the configuration of the CONFIG frame behind this from now on. The answer is why not, or empty."""
 STOP: Final = "stop"
 """End within ``within_s``."""
 
@@ -48,15 +50,15 @@ class Questions:
         self._answers: dict[int, dict[str, Any] | None] = {}
         self._is_ended = False
 
-    def ask(self, do: str, timeout_s: float, *, before: bytes = b"", **content: Any) -> Any:
-        """The answer's value; None when there is none in time, or the other side has ended. Frames of ``before`` are
-        sent directly behind the question. Raises RuntimeError with what the other side complained about."""
+    def ask(self, do: str, timeout_s: float, *, behind: bytes = b"", **content: Any) -> Any:
+        """The answer's value; None when there is none in time, or the other side has ended. ``behind`` is a frame that
+        belongs to the question. Raises RuntimeError with what the other side complained about."""
         deadline = time.monotonic() + timeout_s
         with self._lock:
             number = next(self._numbers)
             self._answers[number] = None
         try:
-            self._channel.send(message(do=do, id=number, **content) + before)
+            self._channel.send(message(do=do, id=number, **content) + behind)
             with self._lock:
                 while (answer := self._answers[number]) is None and not self._is_ended:
                     left_s = deadline - time.monotonic()

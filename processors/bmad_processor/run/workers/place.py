@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from bmad_processor.settings import EngineSettings
@@ -45,10 +46,6 @@ class Place:
         """This worker's part of the store. Raises StoreError."""
         return _OneOfSeveral(path, self._ownership, history_size=history_size, max_alerts=max_alerts)
 
-    def settings(self, settings: EngineSettings) -> EngineSettings:
-        """This worker's part of the bounds."""
-        return self._ownership.settings(settings)
-
     def route(self, engine: Callable[[], Engine | None], shared: Shared, *, clock: Callable[[], int]) -> Router:
         """The sink for what the pipelines decode; made once, whatever becomes of the engine."""
         with self._lock:
@@ -75,6 +72,18 @@ class Place:
             deadline = time.monotonic() + min(timeout_s, _SETTLE_S)
             router.settle(STOP_MARK, deadline - time.monotonic())
             router.close(max(0.0, deadline - time.monotonic()))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Meanwhile nothing of other workers comes to the engine, which may be exchanged; it waits."""
+        router = self._router
+        if router is not None:
+            router.hold()
+        try:
+            yield
+        finally:
+            if router is not None:
+                router.release()
 
     def counters(self) -> dict[str, int]:
         """As `Router.counters`."""

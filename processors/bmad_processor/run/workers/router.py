@@ -19,7 +19,10 @@ STOP_MARK: Final = 2**62
 """Above every mark of a question: behind it comes nothing more."""
 
 _NO_ENGINE_S: Final = 5.0
-"""While a reload puts a new engine in the place of the old one; a moment."""
+"""A reload puts another engine in the place of the old one in a moment."""
+
+_HOLD_S: Final = 15.0
+"""Longer than a reload takes, even one that fails and is undone."""
 
 _POLL_S: Final = 0.02
 
@@ -67,6 +70,8 @@ class Router:
         self._clock = clock
         self._lock = threading.Lock()
         self._news = threading.Condition(self._lock)
+        self._is_open = threading.Event()
+        self._is_open.set()
         self._marks = dict.fromkeys(range(ownership.workers), 0)
         self._n_received = self._n_dropped = 0
         self._links = {
@@ -138,6 +143,14 @@ class Router:
         for link in self._links.values():
             link.close(max(0.0, deadline - time.monotonic()))
 
+    def hold(self) -> None:
+        """What other workers send waits until `release`."""
+        self._is_open.clear()
+
+    def release(self) -> None:
+        """Ends `hold`."""
+        self._is_open.set()
+
     def _step(self, now_ns: int, samples: tuple[Sample, ...]) -> None:
         deadline = time.monotonic() + _NO_ENGINE_S
         while (engine := self._engine()) is None:
@@ -153,6 +166,7 @@ class Router:
             self._news.notify_all()
 
     def _take_frame(self, worker: int, kind: Kind, data: bytes) -> None:
+        self._is_open.wait(_HOLD_S)
         if kind is Kind.SAMPLES:
             samples = load_samples(data)
             self._step(self._clock(), samples)

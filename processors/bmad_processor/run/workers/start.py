@@ -17,6 +17,7 @@ from bmad_processor.receive import OtlpReceiverConfig
 from bmad_processor.run.components import EXTENSIONS
 
 from .channel import Kind, frame
+from .ownership import Ownership
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +77,21 @@ def listeners(config: CollectorConfig) -> dict[str, str]:
 def config_of_worker(config: CollectorConfig, worker: int, endpoints: Mapping[str, str]) -> CollectorConfig:
     """The part of a configuration that a worker runs.
 
-    It listens at ``endpoints`` (name to address), leaves extensions that serve the process as a whole to the
-    supervisor, and is told profiles instead of looking after their files.
+    It has its part of the bounds, listens at ``endpoints`` (name to address), leaves extensions that serve the process
+    as a whole to the supervisor, and is told profiles instead of looking after their files.
     """
+    engine = None if config.engine is None else Ownership(worker, config.workers).settings(config.engine)
     exporters = {name: _own_file(block, worker) for name, block in config.exporters.items()}
     receivers = {name: _at(name, block, endpoints) for name, block in config.receivers.items()}
     extensions = {name: block for name, block in config.extensions.items() if type(block) not in EXTENSIONS}
     return replace(
-        config, receivers=receivers, exporters=exporters, extensions=extensions, profile_paths=(), warnings=()
+        config,
+        receivers=receivers,
+        exporters=exporters,
+        extensions=extensions,
+        profile_paths=(),
+        warnings=(),
+        engine=engine,
     )
 
 

@@ -14,7 +14,7 @@ from bmad_processor.errors import StartError
 
 from .channel import ChannelError
 from .child import Child
-from .control import COMMIT, FAILED, LISTEN, LISTENING, PEER, PREPARED, STOP
+from .control import COMMIT, FAILED, LISTEN, LISTENING, PEER, PREPARED, RELOAD, STOP
 
 _LOG: Final = logging.getLogger("bmad_otel.collector")
 
@@ -131,12 +131,17 @@ class Supervisor:
 
     # Questions --------------------------------------------------------------------------------------------------------
 
-    def ask_all(self, do: str, timeout_s: float, **content: Any) -> dict[int, Any]:
-        """The answer of every worker; None for one that has none in time or does not run."""
+    def ask_all(
+        self, do: str, timeout_s: float, *, behind: Sequence[bytes] | None = None, **content: Any
+    ) -> dict[int, Any]:
+        """The answer of every worker; None for one that has none in time or does not run. ``behind`` is a frame for
+        each of them that belongs to the question."""
         with self._lock:
             children = {place.worker: place.child for place in self._places if place.is_prepared and place.child}
         asked = {
-            worker: self._pool.submit(child.questions.ask, do, timeout_s, **content)
+            worker: self._pool.submit(
+                child.questions.ask, do, timeout_s, behind=b"" if behind is None else behind[worker], **content
+            )
             for worker, child in children.items()
         }
         return dict.fromkeys(range(len(self._places))) | {worker: answer.result() for worker, answer in asked.items()}
@@ -167,6 +172,21 @@ class Supervisor:
                     self._n_ended = self._n_begun
                     self._marks.notify_all()
             return self._is_complete
+
+    def reload(self, starts: Sequence[bytes], timeout_s: float) -> str:
+        """All workers run by these from now on, those that are started later included; why not, or empty. Then they run
+        by what they ran by before.
+        """
+        with self._lock:
+            if not self._news.wait_for(lambda: all(place.is_listening for place in self._places), timeout_s):
+                return "a worker is being started again"
+            before, self._starts = self._starts, list(starts)
+        answers = self.ask_all(RELOAD, timeout_s, behind=starts)
+        why = next((answer for answer in answers.values() if answer), "")
+        if why:
+            self.replace_starts(before)
+            self.ask_all(RELOAD, timeout_s, behind=before)
+        return str(why)
 
     def is_ready(self) -> bool:
         """Whether every worker listens."""

@@ -22,7 +22,7 @@ from bmad_processor.run.collector import Collector
 from bmad_processor.store.settings_codec import load_settings
 
 from .channel import Channel, Kind
-from .control import ANSWER, COMMIT, FAILED, LISTEN, LISTENING, PEER, PREPARED, PROFILES, STATUS, STOP, message
+from .control import ANSWER, COMMIT, FAILED, LISTEN, LISTENING, PEER, PREPARED, PROFILES, RELOAD, STATUS, STOP, message
 from .place import Place
 from .start import Start
 
@@ -89,13 +89,18 @@ class Worker:
             elif do == LISTEN:
                 self._collector.listen()
                 self._say(LISTENING)
+            elif do == RELOAD:
+                behind = self._channel.receive()
+                if behind is not None:
+                    self._pool.submit(self._answer, content, Start.read(behind[1]))
             else:
                 self._pool.submit(self._answer, content)
         return _ORPHAN_S
 
-    def _answer(self, content: dict[str, Any]) -> None:
+    def _answer(self, content: dict[str, Any], start: Start | None = None) -> None:
         try:
-            self._say(ANSWER, id=content["id"], value=self._value(content))
+            value = self._value(content) if start is None else self._reload(start)
+            self._say(ANSWER, id=content["id"], value=value)
         except Exception as error:  # noqa: BLE001 - the supervisor is told, and this process lives on
             _LOG.exception("a question of the supervisor could not be answered")
             self._say(ANSWER, id=content["id"], error=str(error))
@@ -110,6 +115,16 @@ class Worker:
             self._collector.judge_by(load_settings(content["settings"]).profiles)
             return True
         raise ValueError(f"unknown question {do}")
+
+    def _reload(self, start: Start) -> str:
+        """Why not, or empty."""
+        try:
+            self._collector.reload(start.config)
+            if start.config.engine is not None:  # they come from the supervisor, not from files that are read here
+                self._collector.judge_by(start.config.engine.profiles)
+        except ProcessorError as error:
+            return str(error)
+        return ""
 
     def _say(self, said: str, **content: Any) -> None:
         with contextlib.suppress(OSError):  # the supervisor has ended; the conversation finds out

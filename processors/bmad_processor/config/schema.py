@@ -12,6 +12,7 @@ from typing import Annotated, Final
 from bmad_processor.emit.config import DebugConfig, FileConfig, OtlpGrpcConfig, OtlpHttpConfig
 from bmad_processor.errors import Problem
 from bmad_processor.fields import Config, Endpoint
+from bmad_processor.limit.config import MemoryLimiterConfig
 from bmad_processor.model import Signal
 from bmad_processor.receive.config import OtlpReceiverConfig
 from bmad_processor.settings import EngineSettings, Profiles
@@ -51,11 +52,12 @@ class ServiceConfig(Config):
 SECTIONS: Final = ("receivers", "processors", "exporters", "extensions")
 
 AGENT_PERFORMANCE: Final = "agent_performance"
+MEMORY_LIMITER: Final = "memory_limiter"
 
 TYPES: Final[Mapping[str, Mapping[str, type[Config]]]] = MappingProxyType(
     {
         "receivers": {"otlp": OtlpReceiverConfig},
-        "processors": {AGENT_PERFORMANCE: AgentPerformanceConfig},
+        "processors": {MEMORY_LIMITER: MemoryLimiterConfig, AGENT_PERFORMANCE: AgentPerformanceConfig},
         "exporters": {
             "otlp_grpc": OtlpGrpcConfig, "otlp_http": OtlpHttpConfig, "debug": DebugConfig, "file": FileConfig,
         },
@@ -69,7 +71,7 @@ ALIASES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
 )
 """Spellings that the OpenTelemetry Collector used for years and still understands."""
 
-SINGLE: Final = ("agent_performance", "sqlite", "api")
+SINGLE: Final = ("agent_performance", "memory_limiter", "sqlite", "api")
 """Types of which one is enough: a second one would share the first one's state or take its place."""
 
 SIGNALS_OF: Final[Mapping[str, tuple[Signal, ...]]] = MappingProxyType(

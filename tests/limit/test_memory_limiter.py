@@ -14,7 +14,6 @@ from bmad_processor.limit import Admission, ByteBudget, MemoryLimiter, MemoryLim
 from bmad_processor.limit.limits import limits_of
 from bmad_processor.limit.memory import allowed_bytes, rss_bytes
 from bmad_processor.model import Signal
-
 from tests.sdk.machine import unpack
 
 MIB = 2**20

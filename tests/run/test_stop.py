@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bmad_processor.model import Signal
-from bmad_processor.run.service import STOP_DEADLINE_S
+from bmad_processor.run.graph import STOP_DEADLINE_S
 
 from . import otlp
 from .collectors import FAST, Api, Process, eventually, to_grpc, write_config

@@ -36,7 +36,7 @@ class Machine:
             free=self._free,
             clock=lambda: self.now_s,
         )
-        self.limiter.empties(self._empty)
+        self.limiter.empties({"cache": self._empty})
 
     def _free(self) -> None:
         self.n_freed += 1
@@ -159,7 +159,8 @@ def test_the_budget_is_shared_and_never_refuses_who_is_alone() -> None:
 
 def test_only_the_signals_of_limited_pipelines_are_refused() -> None:
     machine = Machine()
-    admission = Admission(limiter=machine.limiter, limited=[Signal.TRACES])
+    admission = Admission()
+    admission.limit(machine.limiter, [Signal.TRACES])
     assert admission.refusal(Signal.TRACES) is None
     machine.look(90)
     refusal = admission.refusal(Signal.TRACES)

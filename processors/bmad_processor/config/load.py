@@ -93,6 +93,7 @@ def _check(root: Node, environ: Mapping[str, str]) -> tuple[CollectorConfig | No
         profiles=profiles,
         profile_paths=tuple(profile_paths),
         engine=performance.to_settings(profiles) if performance is not None else None,
+        telemetry=service.telemetry,
     )
     return config, problems, _unused(root, used)
 

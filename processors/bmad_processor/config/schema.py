@@ -15,6 +15,7 @@ from bmad_processor.fields import Config, Endpoint
 from bmad_processor.limit.config import MemoryLimiterConfig
 from bmad_processor.model import Signal
 from bmad_processor.receive.config import OtlpReceiverConfig
+from bmad_processor.self_telemetry.config import HealthCheckConfig, TelemetryConfig
 from bmad_processor.settings import EngineSettings, Profiles
 from bmad_processor.store.config import SqliteConfig
 
@@ -45,6 +46,8 @@ class ServiceConfig(Config):
 
     extensions: Names = ()
     """Ids of the extensions to start."""
+    telemetry: TelemetryConfig = TelemetryConfig()
+    """What the collector says about itself."""
     pipelines: Annotated[dict[str, PipelineConfig], OrEmptyMapping]
     """Pipelines by id: ``traces``, ``metrics`` or ``logs``, or one of them with a name such as ``traces/second``."""
 
@@ -61,13 +64,16 @@ TYPES: Final[Mapping[str, Mapping[str, type[Config]]]] = MappingProxyType(
         "exporters": {
             "otlp_grpc": OtlpGrpcConfig, "otlp_http": OtlpHttpConfig, "debug": DebugConfig, "file": FileConfig,
         },
-        "extensions": {"sqlite": SqliteConfig, "api": ApiConfig},
+        "extensions": {"sqlite": SqliteConfig, "api": ApiConfig, "health_check": HealthCheckConfig},
     }
 )  # fmt: skip
 """Section to component type to its configuration."""
 
 ALIASES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
-    {"exporters": {"otlp": "otlp_grpc", "otlphttp": "otlp_http"}}
+    {
+        "exporters": {"otlp": "otlp_grpc", "otlphttp": "otlp_http"},
+        "extensions": {"healthcheckv2": "health_check"},
+    }
 )
 """Spellings that the OpenTelemetry Collector used for years and still understands."""
 
@@ -121,6 +127,7 @@ class CollectorConfig:
     """The files and directories that `profiles` come from."""
     engine: EngineSettings | None = None
     """None when no pipeline uses `agent_performance`."""
+    telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     warnings: tuple[Problem, ...] = ()
     """What is odd but can run, such as a component that nothing uses."""
 

@@ -19,17 +19,17 @@ BUSY_RETRY_S: Final = 1.0
 
 
 class Admission:
-    """What one receiver asks. ``limited`` are the signals whose pipelines name the memory limiter."""
+    """What one receiver asks."""
 
-    def __init__(
-        self,
-        budget: ByteBudget | None = None,
-        limiter: MemoryLimiter | None = None,
-        limited: Iterable[Signal] = (),
-    ) -> None:
+    def __init__(self, budget: ByteBudget | None = None) -> None:
         self.budget = budget or ByteBudget()
-        self._limiter = limiter
+        self._limiter: MemoryLimiter | None = None
+        self._limited: frozenset[Signal] = frozenset()
+
+    def limit(self, limiter: MemoryLimiter | None, limited: Iterable[Signal]) -> None:
+        """From now on ``limiter`` says when these signals are refused."""
         self._limited = frozenset(limited)
+        self._limiter = limiter
 
     def refusal(self, signal: Signal) -> Overloaded | None:
         """What to tell the sender of a request for ``signal`` that is not to be read now; None: go on."""

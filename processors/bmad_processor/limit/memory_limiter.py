@@ -10,7 +10,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Final
 
@@ -64,7 +64,7 @@ class MemoryLimiter:
         self._read = read
         self._free = free or _collect
         self._clock = clock
-        self._caches: list[Callable[[], object]] = []
+        self._caches: Mapping[str, Callable[[], object]] = {}
         self.is_limited = False
         """Whether requests are refused now: read by receivers without a lock."""
         self.pressure = Pressure.NONE
@@ -79,9 +79,9 @@ class MemoryLimiter:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def empties(self, cache: Callable[[], object]) -> None:
-        """``cache`` is called above the hard limit and is to let go of what can be made again."""
-        self._caches.append(cache)
+    def empties(self, caches: Mapping[str, Callable[[], object]]) -> None:
+        """Each is called above the hard limit and is to let go of what can be made again; a name is there once."""
+        self._caches = {**self._caches, **caches}
 
     def count_refused(self, signal: Signal) -> None:
         """One request of ``signal`` was refused."""
@@ -109,7 +109,7 @@ class MemoryLimiter:
             self.is_limited = True
             if self._is_time_to_free(pressure, before):
                 if pressure is Pressure.HARD:
-                    for empty in self._caches:
+                    for empty in self._caches.values():
                         empty()
                 self._free()
                 self._n_freed += 1

@@ -32,6 +32,8 @@ def run_collector(
     """
     set_up_logging()
     config = load_config(paths)
+    logs = config.telemetry.logs
+    set_up_logging(logs.numeric_level, logs.style())
     for warning in config.warnings:
         _LOG.warning("%s", warning)
     # Blocked before the first thread exists, so that every thread inherits it and only `sigwait` below gets them: no

@@ -44,6 +44,7 @@ def _fill(process: Process) -> Api:
     return Api(endpoints["api"])
 
 
+@pytest.mark.long
 def test_dead_backends_do_not_hold_up_the_end(tmp_path: Path, silent_endpoint: str) -> None:
     config = _dead_backends(tmp_path, silent_endpoint)
     with Process(config, log=tmp_path / "log") as process:

@@ -58,6 +58,11 @@ class Gated:
         self._consumer = consumer
         self._gate = gate
 
+    @property
+    def may_wait(self) -> bool:
+        """As `Consumer` has it."""
+        return self._consumer.may_wait
+
     def consume(self, signal: Signal, body: bytes) -> Accepted:
         """As `Consumer` has it; Overloaded while the gate is closed."""
         self._gate.enter()

@@ -86,6 +86,8 @@ def test_stock_names_units_and_expansion() -> None:
     assert isinstance(config.exporters["otlphttp/second"], OtlpHttpConfig)
     assert config.exporters["file"] == FileConfig(path="0123")
     assert [(w.line, w.path, w.message) for w in config.warnings] == [
+        (11, "exporters::otlp", "'otlp' is the old name of 'otlp_grpc', understood for now"),
+        (15, "exporters::otlphttp/second", "'otlphttp' is the old name of 'otlp_http', understood for now"),
         (17, "exporters::debug", "defined, but not used by any pipeline"),
         (18, "extensions::api", "defined, but not used by service::extensions"),
     ]

@@ -14,7 +14,7 @@ from bmad_processor.errors import ProcessorError
 from bmad_processor.service import Home, Record, find
 from bmad_processor.service.endpoints import reachable, receiver_url
 
-from .exit_codes import FAILED, NO_DATA
+from .exit_codes import FAILED, NO_DATA, USAGE
 from .losses import losses
 from .options import AsJson, checked_endpoint
 from .output import Output
@@ -103,6 +103,34 @@ def stop_monitoring(
             out.line(f"Monitoring stopped; its state is kept in {home.path}.")
         case Stopped.KILLED:
             out.line(f"Monitoring was killed: it did not stop in time. Its last commit is in {home.database}.")
+
+
+def reload_service(
+    timeout: Annotated[float, typer.Option(min=1, max=600, help="Seconds to wait for what becomes of it.")] = 30.0,
+    as_json: AsJson = False,
+) -> None:
+    """Have the background service read its configuration again, as SIGHUP does. What is learned and queued stays.
+
+    Exit code 2: the configuration is wrong, every problem is named. 1: it could not be brought into force. 3: no
+    service runs. In all three what ran before runs on.
+    """
+    from bmad_processor.service.reloading import reload
+
+    out, home = Output(), Home.of()
+    result = reload(home, deadline_s=timeout)
+    if result is None:
+        out.note(f"Monitoring is not running ({home.path}).")
+        sys.exit(NO_DATA)
+    if as_json:
+        out.json(result)
+    elif result["outcome"] == "applied":
+        out.line(f"The configuration is in force: {result['message']}.")
+    else:
+        for line in result["message"].splitlines():
+            out.note(line)
+        out.note("The configuration is as it was.")
+    if result["outcome"] != "applied":
+        sys.exit(USAGE if result["outcome"] == "rejected" else FAILED)
 
 
 def show_status(as_json: AsJson = False) -> None:
@@ -210,5 +238,6 @@ def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command("start-monitoring")(start_monitoring)
     app.command("stop-monitoring")(stop_monitoring)
+    app.command("reload")(reload_service)
     app.command("status")(show_status)
     app.command("log")(show_log)

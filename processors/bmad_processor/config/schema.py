@@ -77,6 +77,12 @@ ALIASES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
 )
 """Spellings that the OpenTelemetry Collector used for years and still understands."""
 
+DEPRECATED: Final[Mapping[str, frozenset[str]]] = MappingProxyType({"exporters": frozenset({"otlp", "otlphttp"})})
+"""Those of them that the Collector says not to use any more."""
+
+STABILITY: Final[Mapping[str, str]] = MappingProxyType({})
+"""Types that are not ``beta``, by the Collector's levels: ``alpha`` may still change its options."""
+
 SINGLE: Final = ("agent_performance", "memory_limiter", "sqlite", "api")
 """Types of which one is enough: a second one would share the first one's state or take its place."""
 

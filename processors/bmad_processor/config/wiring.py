@@ -17,6 +17,7 @@ from bmad_processor.quantities import split_endpoint
 
 from .complaints import one_of
 from .schema import AGENT_PERFORMANCE, MEMORY_LIMITER, SIGNALS_OF, Pipeline, ServiceConfig, split_id, type_of
+from .spellings import same_component
 from .tree import Node, Path, entries, find, problem, render_path, show
 
 _PIPELINES: Final[Path] = ("service", "pipelines")
@@ -69,7 +70,8 @@ def _check_list(root: Node, path: Path, section: str, ids: tuple[str, ...]) -> I
     defined = [key for key, _ in entries(find(root, (section,)))]
     for position, component in enumerate(ids):
         if component not in defined:
-            near = difflib.get_close_matches(component, defined, n=1)
+            near = [other for other in defined if same_component(section, component, other)]
+            near = near or difflib.get_close_matches(component, defined, n=1)
             hint = f", did you mean {near[0]}?" if near else ""
             message = f"{show(component)} is not defined under {section}{hint}"
             yield problem(root, (*path, position), message, one_of(defined) if defined else f"a block under {section}")

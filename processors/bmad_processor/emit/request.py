@@ -44,6 +44,15 @@ class Exporter(Protocol):
         """Take the request, or say False and take nothing."""
         ...
 
+    def hand_over(self, timeout_s: float) -> list[ExportRequest]:
+        """End for a successor: take nothing more, wait at most ``timeout_s`` for what is being sent, and give back what
+        waits, in order and not counted as lost. Safe to call after `stop`, and `stop` after it."""
+        ...
+
+    def adopt(self, requests: list[ExportRequest]) -> None:
+        """Take what a predecessor handed over, before everything else and whatever the bounds say."""
+        ...
+
     def stop(self, timeout_s: float) -> None:
         """Take nothing more, deliver what is queued within ``timeout_s``, count the rest. Safe to call twice."""
         ...

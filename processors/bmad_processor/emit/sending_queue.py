@@ -95,6 +95,8 @@ class SendingQueue:
         self._bytes = 0
         self._counts = dict.fromkeys(COUNTERS, 0)
         self._is_stopped = False
+        self._is_handing_over = False
+        """What is not settled yet is for a successor: it is neither tried again nor given up here."""
         self._is_abandoned = False
         """The stop deadline has passed: what is still out is settled by `stop`."""
         self._stopping = threading.Event()
@@ -135,6 +137,34 @@ class SendingQueue:
         """Everything in `COUNTERS`, and what is in the queue now."""
         with self._changed:
             return {**self._counts, "queue_requests": self._n(), "queue_bytes": self._bytes}
+
+    def hand_over(self, timeout_s: float) -> list[ExportRequest]:
+        """End for a successor; see `request.Exporter`. A request that is being sent when the time is over is given back
+        as well: the backend may get it twice."""
+        with self._changed:
+            if self._is_stopped:
+                return []
+            self._is_stopped = self._is_handing_over = True
+            self._deadline = self._clock()  # nothing further is taken
+            self._stopping.set()
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+        with self._changed:
+            self._is_abandoned = True
+            left = ([self._sending] if self._sending else []) + list(self._waiting)
+            self._sending = None
+            self._waiting.clear()
+            self._bytes = 0
+        self._sender.close()
+        return left
+
+    def adopt(self, requests: list[ExportRequest]) -> None:
+        """Take what a predecessor handed over, before everything else and whatever the bounds say."""
+        with self._changed:
+            self._waiting.extendleft(reversed(requests))
+            self._bytes += sum(len(request.body) for request in requests)
+            self._changed.notify()
 
     def stop(self, timeout_s: float) -> None:
         """Take nothing more, deliver what is queued within ``timeout_s``, give up and count the rest."""
@@ -203,6 +233,8 @@ class SendingQueue:
             except Transient as error:
                 self._note_failure(str(error))
                 failed_as = self._back_off(began, interval_s, error.retry_after_s)
+                if self._is_handed_over():
+                    return
                 if failed_as is not None:
                     self._settle(request, failed_as)
                     return
@@ -227,6 +259,8 @@ class SendingQueue:
         longest_s = self._retry.max_elapsed_time / 1e9
         if not self._retry.enabled or (longest_s and now + delay_s - began > longest_s):
             return "failed_items_retries_exhausted"
+        if self._is_handed_over():
+            return None
         if self._stopping.is_set():
             # the wait must not be cut short by the event any more: the rest of the time is for further attempts
             if now + delay_s >= self._deadline:
@@ -234,9 +268,15 @@ class SendingQueue:
             self._wait(threading.Event(), delay_s)
         else:
             self._wait(self._stopping, delay_s)  # a stop ends the wait: one more attempt at once
+            if self._is_handed_over():
+                return None
         with self._changed:
             self._counts["retries"] += 1
         return None
+
+    def _is_handed_over(self) -> bool:
+        with self._changed:
+            return self._is_handing_over
 
     def _settle(self, request: ExportRequest, failed_as: str | None, rejected: int = 0) -> None:
         with self._changed:

@@ -14,6 +14,7 @@ class Admitted:
     def __init__(self, consumer: Consumer, admission: Admission) -> None:
         self._consume = consumer.consume
         self._admission = admission
+        self.may_wait = consumer.may_wait
 
     def consume(self, signal: Signal, body: bytes) -> Accepted:
         """As `Consumer` has it; Overloaded while memory is short."""

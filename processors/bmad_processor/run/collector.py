@@ -12,10 +12,13 @@ from typing import Any, Final
 
 from bmad_processor.config import CollectorConfig
 from bmad_processor.emit import ConsoleWriter
+from bmad_processor.errors import ConfigError, ProcessorError, ReloadRefused
 
 from .components import ApiFactory
 from .deadline import Deadline
 from .graph import STOP_DEADLINE_S, Graph
+from .reload import Change
+from .reloads import Reloads
 
 _LOG: Final = logging.getLogger("bmad_otel.collector")
 
@@ -38,7 +41,8 @@ class Collector:
         self._started_s = time.time()
         self._life = threading.Lock()
         """Held while it starts, reloads or stops."""
-        self._is_stopped = False
+        self._is_running = False
+        self._reloads = Reloads(clock)
         self._graph = Graph(
             config, status=self.status, build_api=build_api, console=console, clock=clock, on_step=on_step
         )
@@ -55,10 +59,37 @@ class Collector:
         with self._life:
             try:
                 self._graph.start()
+                self._is_running = True
             except BaseException:
                 self._stop()
                 raise
         _LOG.info("ready: %s", ", ".join(f"{name} {address}" for name, address in self.endpoints.items()))
+
+    def reload(self, config: CollectorConfig) -> list[str]:
+        """Brings ``config`` into force by what differs; says what has changed, in words.
+
+        Before a start and after a stop it does nothing.
+
+        Raises ReloadRefused, StartError or StoreError; then the configuration before is in force, all of it.
+        """
+        with self._life:
+            if not self._is_running:
+                return []
+            try:
+                said = Change(self._graph, config).apply()
+            except ProcessorError as error:
+                outcome = "refused" if isinstance(error, ReloadRefused) else "failed"
+                self._reloads.note(outcome, str(error))
+                _LOG.error("the configuration is as it was: %s", error)
+                raise
+            self._reloads.note("applied", "; ".join(said) or "nothing has changed")
+        _LOG.info("configuration %d is in force: %s", self._reloads.generation, self._reloads.last_message)
+        return said
+
+    def reject(self, error: ConfigError) -> None:
+        """A configuration that is wrong was to be loaded: every problem is logged, and what runs goes on."""
+        self._reloads.note("rejected", str(error))
+        _LOG.error("the configuration is as it was, for the new one is wrong:\n%s", error)
 
     def stop(self) -> None:
         """Receivers, extensions, engine (last commit), exporters, store, under one deadline. Safe to call twice."""
@@ -66,7 +97,7 @@ class Collector:
             self._stop()
 
     def _stop(self) -> None:
-        self._is_stopped = True
+        self._is_running = False
         self._graph.stop(Deadline(STOP_DEADLINE_S))
 
     @property
@@ -85,5 +116,6 @@ class Collector:
             "version": version("bmad-otel"),
             "pid": os.getpid(),
             "uptime_s": round(time.time() - self._started_s, 3),
+            "config": self._reloads.status(),
             **self._graph.status(),
         }

@@ -31,7 +31,7 @@ from bmad_processor.store.config import SqliteConfig
 from .admitted import Admitted
 from .host import EngineHost
 from .part import Listener, Part, Wanted
-from .telemetry_parts import SelfTelemetry, want_health_check
+from .telemetry_parts import SelfTelemetry, want_health_check, wanted_telemetry
 
 
 class PutProfile(Protocol):
@@ -146,6 +146,7 @@ def wanted_extensions(around: Surroundings) -> Iterator[Wanted[Part]]:
         wanted = factory(name, config, around) if factory is not None else None
         if wanted is not None:
             yield wanted
+    yield from wanted_telemetry(around.config.telemetry, around.status, around.metrics.identity)
 
 
 # Processors -----------------------------------------------------------------------------------------------------------
@@ -201,11 +202,20 @@ def wanted_receivers(around: Surroundings) -> Iterator[Wanted[Listener]]:
 
 
 def _want_grpc(name: str, config: GrpcConfig, around: Surroundings) -> Wanted[Listener]:
+    # it has other threads when exporters wait for a disk
+    receiver = name.rpartition("/")[0]
+    exporters = [p.exporters for p in around.config.pipelines.values() if receiver in p.receivers]
+    may_wait = any(_is_stored(around.config.exporters[name]) for names in exporters for name in names)
+
     def build() -> GrpcReceiver:
         # the body is there when the consumer is called: it is admitted then
         return GrpcReceiver(config, Admitted(around.consumer(name), around.admission(name)))
 
-    return Wanted(name, (config,), build, config.endpoint)
+    return Wanted(name, (config, may_wait), build, config.endpoint)
+
+
+def _is_stored(exporter: Config) -> bool:
+    return getattr(getattr(exporter, "sending_queue", None), "storage", None) is not None
 
 
 def _want_http(name: str, config: HttpConfig, around: Surroundings) -> Wanted[Listener]:

@@ -7,6 +7,7 @@ so that nothing comes in any more when the last commit is made, and the exporter
 from __future__ import annotations
 
 import gc
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -21,7 +22,6 @@ from bmad_processor.limit.memory import rss_bytes
 from bmad_processor.log_level import lines_left_out
 from bmad_processor.receive.consumer import Consumer
 from bmad_processor.self_telemetry import Health, HealthCheckConfig, Identity
-from bmad_processor.settings import SECOND
 from bmad_processor.store import SqliteStore
 
 from .components import (
@@ -34,7 +34,7 @@ from .components import (
     wanted_receivers,
 )
 from .deadline import Deadline
-from .engine_part import EnginePart
+from .engine_part import EnginePart, interval_ns
 from .gate import Gate, Gated
 from .health import troubles_of
 from .host import EngineHost
@@ -43,7 +43,7 @@ from .part import Listener, Part
 from .pipeline import Intake, Pipeline
 from .routing import limited_signals, processors_of, routes_of
 from .shelf import Shelf
-from .telemetry_parts import SelfTelemetry, wanted_telemetry
+from .telemetry_parts import SelfTelemetry
 
 STOP_DEADLINE_S: Final = 10.0
 """All parts together; a container runtime kills after 10 s to 30 s."""
@@ -88,6 +88,7 @@ class Graph:
         self._admissions: dict[str, Admission] = {}
         self.identity = Identity()
         self._is_listening = self._is_stopping = False
+        self._leaving: list[threading.Thread] = []
 
     def start(self) -> None:
         """Raises StartError or StoreError; what has been started is for `stop`."""
@@ -99,13 +100,11 @@ class Graph:
         for processor in wanted_processors(around):
             self.processors.start(processor)
         self.start_engine(config)
-        self.intake = Intake(None if self.engine is None else self.engine.host, interval_ns=_interval_ns(config))
-        self.renew_admissions()
+        self.intake = Intake(self._host(), interval_ns=interval_ns(config))
         around = self.surroundings(config)
         for extension in wanted_extensions(around):
             self.extensions.start(extension)
-        for part in wanted_telemetry(config.telemetry, self._status, self.identity):
-            self.extensions.start(part)
+        self.route(config)
         for receiver in wanted_receivers(around):
             self.receivers.start(receiver)
         self._is_listening = True
@@ -118,6 +117,8 @@ class Graph:
         self.stop_engine()
         self.processors.stop_all(deadline)
         self.exporters.stop_together(deadline)
+        for thread in self._leaving:
+            thread.join(deadline.left_s)
         self.close_store()
 
     def surroundings(self, config: CollectorConfig) -> Surroundings:
@@ -138,27 +139,23 @@ class Graph:
         return None if self.engine is None else self.engine.host
 
     def _consumer(self, name: str) -> Consumer:
-        """The pipeline of a receiver and protocol, made when there is none yet."""
-        assert self.intake is not None, "the intake is built before the receivers"
-        if name not in self.pipelines:
-            routes = routes_of(self.config, name.rpartition("/")[0], self.exporters.parts)
-            self.pipelines[name] = Pipeline(routes, self.intake, clock=self._clock)
-            self._requests[name] = Requests()
-        return Measured(Gated(self.pipelines[name], self.gate), self._requests[name])
+        """The pipeline of a receiver and protocol."""
+        requests = self._requests.setdefault(name, Requests())
+        return Measured(Gated(self.pipelines[name], self.gate), requests)
 
     def _admission(self, name: str) -> Admission:
         """Whom a receiver and protocol asks before it reads a body, made when there is none yet."""
         if name not in self._admissions:
             self._admissions[name] = Admission(self._budget)
-            self.renew_admissions()
+            self._renew_admissions(self.config)
         return self._admissions[name]
 
-    def renew_admissions(self) -> None:
+    def _renew_admissions(self, config: CollectorConfig) -> None:
         """After the memory limiter or the pipelines that name it have changed."""
         limiter = next((part for part in self.processors.parts.values() if isinstance(part, MemoryLimiter)), None)
         self._budget.limit_bytes = DEFAULT_BYTES if limiter is None else limiter.limits.in_hand_bytes
         for name, admission in self._admissions.items():
-            admission.limit(limiter, limited_signals(self.config, name.rpartition("/")[0]))
+            admission.limit(limiter, limited_signals(config, name.rpartition("/")[0]))
         if limiter is not None and self.intake is not None:
             limiter.empties({"decoder": self.intake.shed})
 
@@ -177,6 +174,25 @@ class Graph:
                 )
             )
         )
+
+    def route(self, config: CollectorConfig) -> None:
+        """Every receiver of ``config`` gets a pipeline when it has none, and its routes. The pipeline of a receiver
+        that is about to end keeps what it has: what still comes is taken, or refused as retryable."""
+        assert self.intake is not None, "the intake is built before the pipelines"
+        for receiver in wanted_receivers(self.surroundings(config)):
+            routes = routes_of(config, receiver.name.rpartition("/")[0], self.exporters.parts)
+            if receiver.name in self.pipelines:
+                self.pipelines[receiver.name].reroute(routes)
+            else:
+                self.pipelines[receiver.name] = Pipeline(routes, self.intake, clock=self._clock)
+        self._renew_admissions(config)
+
+    def forget_pipelines(self, config: CollectorConfig) -> None:
+        """Those of receivers that are gone."""
+        wanted = {receiver.name for receiver in wanted_receivers(self.surroundings(config))}
+        self.pipelines = {name: pipeline for name, pipeline in self.pipelines.items() if name in wanted}
+        self._requests = {name: requests for name, requests in self._requests.items() if name in wanted}
+        self._admissions = {name: admission for name, admission in self._admissions.items() if name in wanted}
 
     def open_store(self, config: CollectorConfig) -> None:
         """Opens the store that ``config`` has. Raises StoreError."""
@@ -213,6 +229,18 @@ class Graph:
         if self.engine is not None:
             self.engine.stop()
             self.engine = None
+
+    def connect_engine(self, config: CollectorConfig) -> None:
+        """What is received goes to the engine that runs now, in panes of its length."""
+        assert self.intake is not None, "it has been started"
+        self.intake.host = self._host()
+        self.intake.set_interval(interval_ns(config))
+
+    def leave(self, name: str, stop: Callable[[], None]) -> None:
+        """A part that nobody needs any more ends in the background; `stop` waits for it."""
+        thread = threading.Thread(target=stop, name=f"bmad-leave-{name}", daemon=True)
+        thread.start()
+        self._leaving = [t for t in self._leaving if t.is_alive()] + [thread]
 
     def endpoints(self) -> dict[str, str]:
         """Component to the address it really listens on, such as ``otlp/grpc`` and ``api``."""
@@ -251,7 +279,3 @@ class Graph:
     def _pipelines(self) -> dict[str, dict[str, int]]:
         counting = {name: getattr(pipeline, "counters", None) for name, pipeline in self.pipelines.items()}
         return {name: counters() for name, counters in counting.items() if counters is not None}
-
-
-def _interval_ns(config: CollectorConfig) -> int:
-    return config.engine.interval_ns if config.engine is not None else 5 * SECOND

@@ -127,6 +127,19 @@ class EngineHost:
             self._is_settings_unsaved = True
             self._save_settings()
 
+    def set_settings(self, settings: EngineSettings, *, commit_interval_ns: int) -> None:
+        """As `set_profiles` for everything but the profiles, which stay. The length of panes must be the same: what is
+        open is cut into them."""
+        with self._settings_lock:
+            with self._wake:
+                if settings.interval_ns != self.settings.interval_ns:
+                    raise ValueError("panes of another length need another host")
+                self.settings = replace(settings, profiles=self.settings.profiles)
+                self._interval_s = commit_interval_ns / 1e9
+                self._wake.notify()
+            self._is_settings_unsaved = True
+            self._save_settings()
+
     def _save_settings(self) -> None:
         """Called with the settings' lock held."""
         try:

@@ -38,6 +38,7 @@ class Measured:
     def __init__(self, consumer: Consumer, requests: Requests) -> None:
         self._consume = consumer.consume
         self._done = requests.done
+        self.may_wait = consumer.may_wait
 
     def consume(self, signal: Signal, body: bytes) -> Accepted:
         """As `Consumer` has it."""

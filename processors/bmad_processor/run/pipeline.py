@@ -38,6 +38,11 @@ class Intake:
         self._lock = threading.Lock()
         self._counters: dict[str, int] = {}
 
+    def set_interval(self, interval_ns: int) -> None:
+        """Panes of another length from now on."""
+        with self._lock:
+            self._decoder = Decoder(interval_ns=interval_ns)
+
     def decode(self, signal: Signal, body: bytes) -> Decoded:
         """Raises Malformed; counts what came."""
         with self._lock:  # the caches are shared; decoding holds the interpreter lock anyway
@@ -69,9 +74,13 @@ class Pipeline:
     """
 
     def __init__(self, routes: Mapping[Signal, Route], intake: Intake, *, clock: Callable[[], int]) -> None:
-        self._routes = dict(routes)
         self._intake = intake
         self._clock = clock
+        self.reroute(routes)
+
+    def reroute(self, routes: Mapping[Signal, Route]) -> None:
+        """Other routes from now on. Called while no request is inside."""
+        self._routes = dict(routes)
         self.may_wait = any(getattr(e, "may_wait", False) for route in self._routes.values() for e in route.exporters)
 
     def consume(self, signal: Signal, body: bytes) -> Accepted:

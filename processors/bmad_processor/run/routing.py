@@ -15,7 +15,7 @@ from .pipeline import Route, build_routes
 def routes_of(config: CollectorConfig, receiver: str, exporters: Mapping[str, Exporter]) -> dict[Signal, Route]:
     """Signal to what happens to it, for all pipelines of one receiver taken together."""
     return build_routes(
-        (pipeline.signal, uses_engine(pipeline.processors), tuple(exporters[name] for name in pipeline.exporters))
+        (pipeline.signal, uses_engine(pipeline.processors), _running(pipeline.exporters, exporters))
         for pipeline in config.pipelines.values()
         if receiver in pipeline.receivers
     )
@@ -30,7 +30,12 @@ def exporters_of(config: CollectorConfig, signal: Signal, exporters: Mapping[str
     of_signal = [pipeline for pipeline in pipelines if pipeline.signal is signal]
     chosen = of_signal or [pipeline for pipeline in pipelines if uses_engine(pipeline.processors)]
     names = dict.fromkeys(name for pipeline in chosen for name in pipeline.exporters)
-    return [exporters[name] for name in names]
+    return list(_running(tuple(names), exporters))
+
+
+def _running(names: Sequence[str], exporters: Mapping[str, Exporter]) -> tuple[Exporter, ...]:
+    # all of them run, but after a reload that failed and could not be undone, which has been said
+    return tuple(exporters[name] for name in names if name in exporters)
 
 
 def limited_signals(config: CollectorConfig, receiver: str) -> set[Signal]:

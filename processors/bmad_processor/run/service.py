@@ -1,19 +1,21 @@
-"""The collector process: a collector, and the signals that end it."""
+"""The collector process: a collector, and the signals that reload and end it."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal as signals
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from bmad_processor.config import load_config
+from bmad_processor.config import CollectorConfig, load_config
+from bmad_processor.config.sources import Source
 from bmad_processor.emit import ConsoleWriter
 from bmad_processor.emit.config import ConsoleConfig
+from bmad_processor.errors import ConfigError, ProcessorError
 from bmad_processor.log_level import set_up_logging
 
 from .collector import Collector
@@ -22,33 +24,62 @@ from .components import ApiFactory
 _LOG: Final = logging.getLogger("bmad_otel.collector")
 
 
-def run_collector(
-    paths: Sequence[Path], *, build_api: ApiFactory, on_ready: Callable[[Collector], None] | None = None
-) -> int:
-    """Runs a collector until SIGINT or SIGTERM; a second signal ends it at once. Returns the exit code.
+RELOAD: Final = signals.SIGHUP
+"""Reads the same configuration again."""
 
-    ``on_ready`` is told once when everything listens. Raises ConfigError, StartError and StoreError for the
-    command line to show.
+
+def run_collector(
+    sources: Sequence[Source],
+    *,
+    build_api: ApiFactory,
+    settings: Sequence[str] = (),
+    on_ready: Callable[[Collector], None] | None = None,
+) -> int:
+    """Runs a collector until SIGINT or SIGTERM; a second signal ends it at once. SIGHUP reads ``sources`` and
+    ``settings`` again and brings what has changed into force. Returns the exit code.
+
+    ``on_ready`` is told when everything listens, and again after every reload. Raises ConfigError, StartError and
+    StoreError for the command line to show.
     """
     set_up_logging()
-    config = load_config(paths)
-    logs = config.telemetry.logs
-    set_up_logging(logs.numeric_level, logs.style())
-    for warning in config.warnings:
-        _LOG.warning("%s", warning)
+    config = _load(sources, settings)
     # Blocked before the first thread exists, so that every thread inherits it and only `sigwait` below gets them: no
-    # handler runs in the middle of anything.
+    # handler runs in the middle of anything, and a reload and a stop never meet.
     asked_to_stop = {signals.SIGINT, signals.SIGTERM}
-    signals.pthread_sigmask(signals.SIG_BLOCK, asked_to_stop)
+    signals.pthread_sigmask(signals.SIG_BLOCK, asked_to_stop | {RELOAD})
     with Collector(config, build_api=build_api, console=ConsoleWriter(ConsoleConfig(), sys.stdout)) as collector:
         if on_ready is not None:
             on_ready(collector)
-        signals.sigwait(asked_to_stop)
+        while signals.sigwait(asked_to_stop | {RELOAD}) == RELOAD:
+            _LOG.info("reading the configuration again")
+            _reload(collector, sources, settings)
+            if on_ready is not None:
+                on_ready(collector)
         _LOG.info("stopping")
         for number in asked_to_stop:
             signals.signal(number, _exit_at_once)
         signals.pthread_sigmask(signals.SIG_UNBLOCK, asked_to_stop)
     return 0
+
+
+def _load(sources: Sequence[Source], settings: Sequence[str]) -> CollectorConfig:
+    config = load_config(sources, settings=settings)
+    logs = config.telemetry.logs
+    set_up_logging(logs.numeric_level, logs.style())
+    for warning in config.warnings:
+        _LOG.warning("%s", warning)
+    return config
+
+
+def _reload(collector: Collector, sources: Sequence[Source], settings: Sequence[str]) -> None:
+    """Whatever is wrong is in the log and in the status, and the collector runs on."""
+    try:
+        config = _load(sources, settings)
+    except ConfigError as error:
+        collector.reject(error)
+        return
+    with contextlib.suppress(ProcessorError):  # said by the collector
+        collector.reload(config)
 
 
 def _exit_at_once(number: int, _: FrameType | None) -> None:

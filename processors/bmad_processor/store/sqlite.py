@@ -134,6 +134,15 @@ class SqliteStore:
                 (dump_settings(settings), time_ns),
             )
 
+    def fit(self, *, history_size: int, max_alerts: int) -> None:
+        """Other bounds from now on; of a history that is too long the newest points are kept. Raises StoreError."""
+        with self._mutex:
+            self._max_alerts = max_alerts
+            if self._db is not None:
+                with translate_errors(self.path):
+                    prepare(self._db, self.path, history_size)
+                self._history = HistoryWriter(self._db, history_size)
+
     def close(self) -> None:
         """Closes the file and gives it free."""
         with self._mutex:

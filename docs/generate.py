@@ -234,6 +234,39 @@ def _metric_types() -> str:
     return table(("metric type", "unit", "shown in", "bad is", "instances combine by", "meaning"), rows)
 
 
+# self-telemetry.md ----------------------------------------------------------------------------------------------------
+
+
+def self_telemetry() -> str:
+    """Every metric the collector has about itself."""
+    from bmad_processor.self_telemetry import TABLE, Metric, Naming
+    from bmad_processor.self_telemetry.config import PeriodicConfig, PullConfig
+    from bmad_processor.self_telemetry.exposition import names_of
+
+    def row(metric: Metric) -> tuple[str, ...]:
+        suffixed = ", ".join(map(code, names_of(metric, Naming.SUFFIXED)))
+        return (
+            code(metric.name), str(metric.kind), code(metric.unit), ", ".join(map(code, metric.labels)), suffixed,
+            metric.description,
+        )  # fmt: skip
+
+    head = ("metric", "kind", "unit", "labels", "for Prometheus, with suffixes", "meaning")
+    theirs = [metric for metric in TABLE.values() if metric.name.startswith("otelcol_")]
+    parts = [
+        "# The collector about itself",
+        _NOTE,
+        "How to get at these, and what to be woken for: [self-telemetry](../self-telemetry.md). Without a configured "
+        "reader names that begin with `otelcol_` have no suffixes.",
+        "## Under the names of the OpenTelemetry Collector\n\n" + table(head, map(row, theirs)),
+        "## Ours\n\n" + table(head, (row(metric) for metric in TABLE.values() if metric not in theirs)),
+        "## service::telemetry::metrics::readers\n\nEach is one of two. `pull`:\n\n"
+        + options(PullConfig)
+        + "\n\n`periodic`:\n\n"
+        + options(PeriodicConfig),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 # alert-lifecycle.md ---------------------------------------------------------------------------------------------------
 
 
@@ -280,6 +313,7 @@ def _members(kind: type) -> list[tuple[str, str]]:
 def pages() -> dict[str, Callable[[], str]]:
     """File name to the function that writes its text."""
     result: dict[str, Callable[[], str]] = {"configuration.md": configuration, "telemetry.md": telemetry}
+    result["self-telemetry.md"] = self_telemetry
     result["mission.md"] = lambda: mission.page(table, _NOTE)
     if importlib.util.find_spec("bmad_processor.alert.lifecycle") is not None:
         result["alert-lifecycle.md"] = alert_lifecycle

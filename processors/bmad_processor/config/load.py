@@ -108,6 +108,7 @@ def _check(root: Node, environ: Mapping[str, str]) -> tuple[CollectorConfig | No
         profiles=profiles,
         profile_paths=tuple(profile_paths),
         engine=performance.to_settings(profiles) if performance is not None else None,
+        telemetry=service.telemetry,
     )
     return config, problems, [*old_spellings(root), *_unused(root, used)]
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import uvicorn
 
 from bmad_processor.errors import StartError
+from bmad_processor.limit import Admission
 
 from .config import HttpConfig
 from .consumer import Consumer
@@ -118,8 +119,8 @@ class AsgiServer:
 class HttpReceiver:
     """Listens for OTLP/HTTP and hands requests to ``consumer``."""
 
-    def __init__(self, config: HttpConfig, consumer: Consumer) -> None:
-        self._app = build_otlp_app(config, consumer)
+    def __init__(self, config: HttpConfig, consumer: Consumer, admission: Admission | None = None) -> None:
+        self._app = build_otlp_app(config, consumer, admission)
         self._server = AsgiServer(self._app, config.endpoint, name="otlp-http")
 
     def counters(self) -> dict[str, int]:

@@ -65,6 +65,8 @@ class EngineHost:
         self._wake_at_ns: int | None = None
         self._is_urgent = False
         self._is_stopping = False
+        self.trouble = ""
+        """Why the last commit failed; empty while commits succeed. Read without a lock."""
         self._thread = threading.Thread(target=self._run, name="bmad-engine", daemon=True)
 
     def start(self) -> None:
@@ -184,6 +186,7 @@ class EngineHost:
             if pending is not None:
                 try:
                     self._committer.commit(pending)
+                    self.trouble = ""
                     _LOG.debug(
                         "committed %d agents and hosts, %d alerts, %d events in %.1f ms",
                         len(pending.commit.partitions), len(pending.commit.alerts), len(pending.commit.events),
@@ -191,6 +194,7 @@ class EngineHost:
                     )  # fmt: skip
                 except StoreError as error:
                     # kept in memory and written with the next commit; the database may be back by then
+                    self.trouble = str(error)
                     _LOG.error("could not commit, will try again: %s", error)
                     with self._lock:
                         self._committer.give_back(pending)

@@ -33,6 +33,7 @@ class Intake:
 
     def __init__(self, host: EngineHost | None, *, interval_ns: int) -> None:
         self.host = host
+        self._interval_ns = interval_ns
         self._decoder = Decoder(interval_ns=interval_ns)
         self._lock = threading.Lock()
         self._counters: dict[str, int] = {}
@@ -46,6 +47,11 @@ class Intake:
         """Raises Malformed; counts what came."""
         with self._lock:  # the caches are shared; decoding holds the interpreter lock anyway
             return self._decoder.decode(signal, body)
+
+    def shed(self) -> None:
+        """Empties the decoder's caches, for want of memory."""
+        with self._lock:
+            self._decoder = Decoder(interval_ns=self._interval_ns)
 
     def count(self, name: str, n: int) -> None:
         """Adds to a counter; names are fixed in `Pipeline`."""

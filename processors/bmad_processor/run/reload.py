@@ -75,6 +75,7 @@ class Change:
             said += self._exchange_exporters()
             said += self._exchange(graph.processors, wanted_processors(around), "processor")
             said += self._change_engine()
+            graph.config = new
             self._route_by(new)
             around = graph.surroundings(new)
             # after the routes: a new receiver finds its pipeline, and the gate is still closed
@@ -83,7 +84,6 @@ class Change:
         except BaseException:
             self._roll_back()
             raise
-        graph.config = new
         graph.gate.open()
         for end in self._at_last:
             end()
@@ -98,6 +98,7 @@ class Change:
                 step()
             except ProcessorError as error:  # somebody took the port in between: the rest comes back all the same
                 _LOG.error("the reload failed, and so did its undoing: %s", error)
+        self._graph.config = self._old
         self._route_by(self._old)  # the parts that came back are others than those that went
         self._graph.gate.open()
 

@@ -64,6 +64,7 @@ def run_collector(
 
 def _load(sources: Sequence[Source], settings: Sequence[str]) -> CollectorConfig:
     config = load_config(sources, settings=settings)
+    _log_as(config)
     for warning in config.warnings:
         _LOG.warning("%s", warning)
     return config
@@ -78,6 +79,12 @@ def _reload(collector: Collector, sources: Sequence[Source], settings: Sequence[
         return
     with contextlib.suppress(ProcessorError):  # said by the collector
         collector.reload(config)
+        _log_as(config)
+
+
+def _log_as(config: CollectorConfig) -> None:
+    logs = config.telemetry.logs
+    set_up_logging(logs.numeric_level, logs.style())
 
 
 def _exit_at_once(number: int, _: FrameType | None) -> None:

@@ -45,12 +45,16 @@ def run_collector(
     config = _load(sources, settings)
     # Blocked before the first thread exists, so that every thread inherits it and only `sigwait` below gets them: no
     # handler runs in the middle of anything, and a reload and a stop never meet.
+    has_terminal = _has_terminal()
     asked_to_stop = {signals.SIGINT, signals.SIGTERM}
     signals.pthread_sigmask(signals.SIG_BLOCK, asked_to_stop | {RELOAD})
     with Collector(config, build_api=build_api, console=ConsoleWriter(ConsoleConfig(), sys.stdout)) as collector:
         if on_ready is not None:
             on_ready(collector)
         while signals.sigwait(asked_to_stop | {RELOAD}) == RELOAD:
+            if has_terminal and not _has_terminal():
+                _LOG.info("the terminal is gone")
+                break
             _LOG.info("reading the configuration again")
             _reload(collector, sources, settings)
             if on_ready is not None:
@@ -85,6 +89,17 @@ def _reload(collector: Collector, sources: Sequence[Source], settings: Sequence[
 def _log_as(config: CollectorConfig) -> None:
     logs = config.telemetry.logs
     set_up_logging(logs.numeric_level, logs.style())
+
+
+def _has_terminal() -> bool:
+    """Whether somebody sits in front of it. A terminal that is closed sends the signal that means a reload as well."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return False
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY))
+    except OSError:
+        return False
+    return True
 
 
 def _exit_at_once(number: int, _: FrameType | None) -> None:

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from bmad_processor.errors import Overloaded, StartError
 from bmad_processor.model import Signal
+from bmad_processor.receive import Accepted
 from bmad_processor.run.collector import Collector
 from tests.run import otlp
 from tests.run.backends import Backend, grpc_backend, http_backend
@@ -125,16 +126,22 @@ def test_refused_and_lost_are_told_apart(tmp_path: Path, backend_endpoint: str, 
 
 
 def test_metrics_are_pushed_under_a_name_of_our_own_and_never_received(tmp_path: Path) -> None:
-    backend = Backend()
-    with http_backend(backend) as url:
+    got: list[bytes] = []
+
+    class Recorder(Backend):
+        def consume(self, signal: Signal, body: bytes) -> Accepted:
+            got.append(body)
+            return super().consume(signal, body)
+
+    with http_backend(Recorder()) as url:
         push = {"interval": 200, "exporter": {"otlp": {"endpoint": f"{url}/v1/metrics", "headers": [
             {"name": "x-key", "value": "k"}]}}}  # fmt: skip
         config = with_service(write_config(tmp_path), metrics={"readers": [{"periodic": push}]})
         with embedded(config) as collector:
             Api(collector.endpoints["api"]).get("/api/v1/status")
-            eventually(lambda: len(backend.bodies(Signal.METRICS)) >= 2)
+            eventually(lambda: len(got) >= 2)
             accepted = collector.status()["intake"]
-    request = ExportMetricsServiceRequest.FromString(backend.bodies(Signal.METRICS)[-1])
+    request = ExportMetricsServiceRequest.FromString(got[-1])
     (resource,) = request.resource_metrics
     attributes = {pair.key: pair.value.string_value for pair in resource.resource.attributes}
     assert attributes["service.name"] == "bmad-otel-collector"

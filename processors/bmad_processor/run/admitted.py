@@ -12,9 +12,14 @@ class Admitted:
     """Another consumer whose requests take their bytes from the budget."""
 
     def __init__(self, consumer: Consumer, admission: Admission) -> None:
+        self._consumer = consumer
         self._consume = consumer.consume
         self._admission = admission
-        self.may_wait = consumer.may_wait
+
+    @property
+    def may_wait(self) -> bool:
+        """As the other one; a reload may change it."""
+        return self._consumer.may_wait
 
     def consume(self, signal: Signal, body: bytes) -> Accepted:
         """As `Consumer` has it; Overloaded while memory is short."""

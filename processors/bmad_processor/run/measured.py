@@ -36,9 +36,14 @@ class Measured:
     """Another consumer with its requests measured."""
 
     def __init__(self, consumer: Consumer, requests: Requests) -> None:
+        self._consumer = consumer
         self._consume = consumer.consume
         self._done = requests.done
-        self.may_wait = consumer.may_wait
+
+    @property
+    def may_wait(self) -> bool:
+        """As the other one; a reload may change it."""
+        return self._consumer.may_wait
 
     def consume(self, signal: Signal, body: bytes) -> Accepted:
         """As `Consumer` has it."""

@@ -121,8 +121,10 @@ def _receivers(status: Status) -> Iterator[Point]:
 
 
 def _intake(status: Status) -> Iterator[Point]:
+    of_pipelines = {counter for _, counters in _named(status, "pipelines") for counter in counters}
     for counter, n in (status.get("intake") or {}).items():
-        yield from _point("bmad_intake_counts", n, ("reason", counter))
+        if counter not in of_pipelines:  # the same, of all receivers together
+            yield from _point("bmad_intake_counts", n, ("reason", counter))
     memory = status.get("memory") or {}
     yield from _point("bmad_memory_in_hand", memory.get("in_hand_bytes"))
     yield from _point("bmad_memory_in_hand_limit", memory.get("in_hand_limit_bytes"))

@@ -43,6 +43,18 @@ class ScalingRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """The thresholds of one metric type, prepared for judging: what is beyond one is above it after ``sign``."""
+
+    sign: float
+    """-1 when low is bad."""
+    levels: tuple[tuple[Level, float, float], ...]
+    """Level, threshold, ``sign * threshold``; the lowest level first."""
+    first: float
+    """The least bad ``sign * threshold``: what is not above breaches nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """Thresholds and scaling rules of one agent, defaults already merged in."""
 
@@ -58,6 +70,17 @@ class Profile:
     ``agent`` or ``registered``. What is not in it is built in. For showing only; nothing is decided by it."""
     directions: Mapping[str, Direction] = field(default_factory=dict)
     """Metric type to the side that is bad, where it is not the one of the table; mainly for custom values."""
+    bounds: Mapping[str, Bounds] = field(init=False, compare=False, repr=False)
+    """Made from ``thresholds`` and ``directions``."""
+
+    def __post_init__(self) -> None:
+        bounds = {name: self._bounds(name, levels) for name, levels in self.thresholds.items() if levels}
+        object.__setattr__(self, "bounds", bounds)
+
+    def _bounds(self, name: str, levels: Mapping[Level, float]) -> Bounds:
+        sign = -1.0 if self.direction_of(name) is Direction.LOW_IS_BAD else 1.0
+        rows = tuple((level, levels[level], sign * levels[level]) for level in sorted(levels))
+        return Bounds(sign, rows, min(row[2] for row in rows))
 
     def direction_of(self, name: str) -> Direction:
         """Which side of the thresholds of metric type ``name`` is bad."""
@@ -103,6 +126,10 @@ class EngineSettings:
     back for up to 5 s by default (`OTEL_BSP_SCHEDULE_DELAY`), so less than that loses spans of others."""
     future_ns: int = 5 * SECOND
     """Event times further ahead of the arrival time than this are not believed and count as the arrival time."""
+
+    early_interval_ns: int = 0
+    """Grid of arrival times at which bad news is judged without waiting for the pane end; 0: not at all. Who sets it
+    must tick the engine when it asks for it (`Step.wake_at_ns`)."""
 
     clock_step_ns: int = 60 * SECOND
     """An arrival this much older than the latest means that the clock was set back; a smaller step is waited for."""

@@ -119,6 +119,7 @@ def _check(root: Node, environ: Mapping[str, str]) -> tuple[CollectorConfig | No
         profile_paths=tuple(profile_paths),
         workers=count_workers(service.workers),
         engine=performance.to_settings(profiles) if performance is not None else None,
+        telemetry=service.telemetry,
     )
     return config, problems, [*old_spellings(root), *_unused(root, used)]
 

@@ -46,6 +46,9 @@ _SERVICES: Final = {
 _MAX_STREAMS: Final = 100
 """Calls in flight per connection; the 101st waits in the client. grpc-go's and nghttp2's customary value."""
 
+_WINDOW_BYTES: Final = 256 * 1024
+"""What a call that waits for the worker may hold: usual requests arrive at once, large ones wait in the network."""
+
 _WAITING_THREADS: Final = 16
 """Worker threads when a consumer waits for a disk: so many requests can share one write."""
 
@@ -117,6 +120,9 @@ class GrpcReceiver:
                 ("grpc.so_reuseport", int(reuse_port)),
                 ("grpc.max_receive_message_length", config.max_recv_msg_size),
                 ("grpc.max_concurrent_streams", _MAX_STREAMS),
+                # with bandwidth probing the windows of calls that only wait grow to megabytes each
+                ("grpc.http2.bdp_probe", 0),
+                ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
             ),
         )
         self._port = 0

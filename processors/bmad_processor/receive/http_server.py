@@ -11,6 +11,7 @@ from typing import Any, Final
 import uvicorn
 
 from bmad_processor.errors import StartError
+from bmad_processor.limit import Admission
 
 from .config import HttpConfig
 from .consumer import Consumer
@@ -120,9 +121,11 @@ class AsgiServer:
 class HttpReceiver:
     """Listens for OTLP/HTTP and hands requests to ``consumer``."""
 
-    def __init__(self, config: HttpConfig, consumer: Consumer, *, reuse_port: bool = False) -> None:
+    def __init__(
+        self, config: HttpConfig, consumer: Consumer, admission: Admission | None = None, *, reuse_port: bool = False
+    ) -> None:
         """``reuse_port``: other processes of this collector listen on the same port."""
-        self._app = build_otlp_app(config, consumer)
+        self._app = build_otlp_app(config, consumer, admission)
         self._server = AsgiServer(self._app, config.endpoint, name="otlp-http", reuse_port=reuse_port)
 
     def counters(self) -> dict[str, int]:

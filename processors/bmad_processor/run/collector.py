@@ -14,6 +14,7 @@ from typing import Any, Final
 from bmad_processor.config import CollectorConfig
 from bmad_processor.emit import ConsoleWriter
 from bmad_processor.errors import ConfigError, ProcessorError, ReloadRefused
+from bmad_processor.self_telemetry import Health
 from bmad_processor.settings import Profiles
 
 from .components import ApiFactory
@@ -133,6 +134,10 @@ class Collector:
         engine = self._graph.engine
         if engine is not None:
             engine.host.set_profiles(profiles)
+
+    def health(self) -> Health:
+        """Whether requests are welcome, and what is wrong."""
+        return self._graph.health()
 
     @property
     def config(self) -> CollectorConfig:

@@ -6,7 +6,7 @@ stands in a part's ``settings`` decides whether a reload leaves it alone: everyt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,16 +16,21 @@ from bmad_processor.config import ApiConfig, CollectorConfig
 from bmad_processor.config.schema import type_of
 from bmad_processor.emit import build_exporter
 from bmad_processor.emit.request import Exporter
+from bmad_processor.export.families import Family
 from bmad_processor.fields import Config
+from bmad_processor.limit import Admission, MemoryLimiter, MemoryLimiterConfig
 from bmad_processor.quantities import split_endpoint
 from bmad_processor.read_model import ReadModel
 from bmad_processor.receive import AsgiServer, GrpcReceiver, HttpReceiver, OtlpReceiverConfig
 from bmad_processor.receive.config import GrpcConfig, HttpConfig
 from bmad_processor.receive.consumer import Consumer
+from bmad_processor.self_telemetry import Health, HealthCheckConfig
 from bmad_processor.store import Reader, Snapshot, StoreReader
 from bmad_processor.store.config import SqliteConfig
 
+from .admitted import Admitted
 from .part import Listener, Part, Wanted
+from .telemetry_parts import SelfTelemetry, want_health_check, wanted_telemetry
 
 
 class PutProfile(Protocol):
@@ -46,6 +51,8 @@ class ApiFactory(Protocol):
         *,
         allowed_hosts: Sequence[str] = (),
         put_profile: PutProfile | None = None,
+        health: Callable[[], Health] | None = None,
+        families: Callable[[], Iterable[Family]] | None = None,
     ) -> Any: ...
 
 
@@ -71,6 +78,12 @@ class Surroundings:
     build_api: ApiFactory | None
     consumer: Callable[[str], Consumer]
     """What a receiver with this name (``otlp/grpc``) hands requests to."""
+    admission: Callable[[str], Admission]
+    """Whom it asks before it reads a body."""
+    health: Callable[[], Health]
+    """Whether requests are welcome; takes no lock."""
+    metrics: SelfTelemetry
+    """What the collector knows of itself."""
     shares_ports: bool = False
     """Whether other processes listen on the receivers' ports too."""
 
@@ -113,15 +126,24 @@ def _want_api(name: str, config: Config, around: Surroundings) -> Wanted[Part] |
             around.status,
             allowed_hosts=[split_endpoint(endpoint)[0]],
             put_profile=around.put_profile,
+            health=around.health,
+            families=around.metrics.families,
         )
         return AsgiServer(app, endpoint, name="api")
 
     return Wanted(name, (config, store.path, around.put_profile is None), build, endpoint)
 
 
+def _want_health_check(name: str, config: Config, around: Surroundings) -> Wanted[Part]:
+    assert isinstance(config, HealthCheckConfig), "the table says so"
+    return want_health_check(name, config, around.health)
+
+
 ExtensionFactory = Callable[[str, Config, Surroundings], Wanted[Part] | None]
 
-EXTENSIONS: Final[Mapping[type[Config], ExtensionFactory]] = MappingProxyType({ApiConfig: _want_api})
+EXTENSIONS: Final[Mapping[type[Config], ExtensionFactory]] = MappingProxyType(
+    {ApiConfig: _want_api, HealthCheckConfig: _want_health_check}
+)
 """Configuration class to the function that says what runs; None of it: nothing does. The store is not in here: it is
 opened before everything else. Nor is what only others use, such as an authenticator."""
 
@@ -133,13 +155,23 @@ def wanted_extensions(around: Surroundings) -> Iterator[Wanted[Part]]:
         wanted = factory(name, config, around) if factory is not None else None
         if wanted is not None:
             yield wanted
+    yield from wanted_telemetry(around.config.telemetry, around.status, around.metrics.identity)
 
 
 # Processors -----------------------------------------------------------------------------------------------------------
 
 ProcessorFactory = Callable[[str, Config, Surroundings], Wanted[Part]]
 
-PROCESSORS: Final[Mapping[type[Config], ProcessorFactory]] = MappingProxyType({})
+
+def _want_memory_limiter(name: str, config: Config, around: Surroundings) -> Wanted[Part]:
+    del around
+    assert isinstance(config, MemoryLimiterConfig), "the table says so"
+    return Wanted(name, (config,), lambda: MemoryLimiter(config))
+
+
+PROCESSORS: Final[Mapping[type[Config], ProcessorFactory]] = MappingProxyType(
+    {MemoryLimiterConfig: _want_memory_limiter}
+)
 """Processors that are parts of their own, such as one with a thread. `agent_performance` is the engine and not here."""
 
 
@@ -183,12 +215,14 @@ def _want_grpc(name: str, config: GrpcConfig, around: Surroundings) -> Wanted[Li
     receiver = name.rpartition("/")[0]
     exporters = [p.exporters for p in around.config.pipelines.values() if receiver in p.receivers]
     may_wait = any(_is_stored(around.config.exporters[name]) for names in exporters for name in names)
-    return Wanted(
-        name,
-        (config, may_wait),
-        lambda: GrpcReceiver(config, around.consumer(name), reuse_port=around.shares_ports),
-        config.endpoint,
-    )
+
+    def build() -> GrpcReceiver:
+        # the body is there when the consumer is called: it is admitted then
+        return GrpcReceiver(
+            config, Admitted(around.consumer(name), around.admission(name)), reuse_port=around.shares_ports
+        )
+
+    return Wanted(name, (config, may_wait), build, config.endpoint)
 
 
 def _is_stored(exporter: Config) -> bool:
@@ -196,9 +230,7 @@ def _is_stored(exporter: Config) -> bool:
 
 
 def _want_http(name: str, config: HttpConfig, around: Surroundings) -> Wanted[Listener]:
-    return Wanted(
-        name,
-        (config,),
-        lambda: HttpReceiver(config, around.consumer(name), reuse_port=around.shares_ports),
-        config.endpoint,
-    )
+    def build() -> HttpReceiver:
+        return HttpReceiver(config, around.consumer(name), around.admission(name), reuse_port=around.shares_ports)
+
+    return Wanted(name, (config,), build, config.endpoint)

@@ -6,6 +6,7 @@ so that nothing comes in any more when the last commit is made, and the exporter
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +16,12 @@ from bmad_processor.config import CollectorConfig
 from bmad_processor.config.agent_performance import AgentPerformanceConfig
 from bmad_processor.emit import ConsoleWriter
 from bmad_processor.emit.request import Exporter
+from bmad_processor.limit import Admission, ByteBudget, MemoryLimiter
+from bmad_processor.limit.budget import DEFAULT_BYTES
+from bmad_processor.limit.memory import rss_bytes
+from bmad_processor.log_level import lines_left_out
 from bmad_processor.receive.consumer import Consumer
+from bmad_processor.self_telemetry import Health, HealthCheckConfig, Identity
 from bmad_processor.store import SqliteStore
 
 from .components import (
@@ -30,11 +36,14 @@ from .components import (
 from .deadline import Deadline
 from .engine_part import EnginePart, interval_ns
 from .gate import Gate, Gated
+from .health import troubles_of
 from .host import EngineHost
+from .measured import Measured, Requests
 from .part import Listener, Part
 from .pipeline import Intake, Pipeline, SampleSink
-from .routing import routes_of
+from .routing import limited_signals, processors_of, routes_of
 from .shelf import Shelf
+from .telemetry_parts import SelfTelemetry
 from .workers.place import Place
 
 STOP_DEADLINE_S: Final = 10.0
@@ -77,6 +86,11 @@ class Graph:
         self.intake: Intake | None = None
         self.pipelines: dict[str, Pipeline] = {}
         """Of each receiver and protocol, such as ``otlp/grpc``."""
+        self._requests: dict[str, Requests] = {}
+        self._budget = ByteBudget()
+        self._admissions: dict[str, Admission] = {}
+        self.identity = Identity()
+        self._is_listening = self._is_stopping = False
         self._leaving: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -106,9 +120,11 @@ class Graph:
         self.route(config)
         for receiver in wanted_receivers(around):
             self.receivers.start(receiver)
+        self._is_listening = True
 
     def stop(self, deadline: Deadline) -> None:
         """Safe to call twice, and when `start` failed."""
+        self._is_stopping = True
         self.receivers.stop_all(deadline)
         self.extensions.stop_all(deadline)
         if self._place is not None:
@@ -129,6 +145,9 @@ class Graph:
             put_profile=None if self.engine is None else self.engine.profiles.put,
             build_api=self._build_api,
             consumer=self._consumer,
+            admission=self._admission,
+            health=self.health,
+            metrics=SelfTelemetry(self._status, self.identity, "detailed"),
             shares_ports=self._place is not None,
         )
 
@@ -144,7 +163,40 @@ class Graph:
 
     def _consumer(self, name: str) -> Consumer:
         """The pipeline of a receiver and protocol."""
-        return Gated(self.pipelines[name], self.gate)
+        requests = self._requests.setdefault(name, Requests())
+        return Measured(Gated(self.pipelines[name], self.gate), requests)
+
+    def _admission(self, name: str) -> Admission:
+        """Whom a receiver and protocol asks before it reads a body, made when there is none yet."""
+        if name not in self._admissions:
+            self._admissions[name] = Admission(self._budget)
+            self._renew_admissions(self.config)
+        return self._admissions[name]
+
+    def _renew_admissions(self, config: CollectorConfig) -> None:
+        """After the memory limiter or the pipelines that name it have changed."""
+        limiter = next((part for part in self.processors.parts.values() if isinstance(part, MemoryLimiter)), None)
+        self._budget.limit_bytes = DEFAULT_BYTES if limiter is None else limiter.limits.in_hand_bytes
+        for name, admission in self._admissions.items():
+            admission.limit(limiter, limited_signals(config, name.rpartition("/")[0]))
+        if limiter is not None and self.intake is not None:
+            limiter.empties({"decoder": self.intake.shed})
+
+    def health(self) -> Health:
+        """Whether requests are welcome, and what is wrong; takes no lock."""
+        checks = [block for block in self.config.extensions.values() if isinstance(block, HealthCheckConfig)]
+        return Health(
+            tuple(
+                troubles_of(
+                    is_listening=self._is_listening,
+                    is_stopping=self._is_stopping,
+                    host=self._host(),
+                    processors=dict(self.processors.parts),
+                    exporters=dict(self.exporters.parts),
+                    exporters_matter=any(check.include_exporters for check in checks),
+                )
+            )
+        )
 
     def route(self, config: CollectorConfig) -> None:
         """Every receiver of ``config`` gets a pipeline when it has none, and its routes. The pipeline of a receiver
@@ -156,11 +208,14 @@ class Graph:
                 self.pipelines[receiver.name].reroute(routes)
             else:
                 self.pipelines[receiver.name] = Pipeline(routes, self.intake, clock=self._clock)
+        self._renew_admissions(config)
 
     def forget_pipelines(self, config: CollectorConfig) -> None:
         """Those of receivers that are gone."""
         wanted = {receiver.name for receiver in wanted_receivers(self.surroundings(config))}
         self.pipelines = {name: pipeline for name, pipeline in self.pipelines.items() if name in wanted}
+        self._requests = {name: requests for name, requests in self._requests.items() if name in wanted}
+        self._admissions = {name: admission for name, admission in self._admissions.items() if name in wanted}
 
     def open_store(self, config: CollectorConfig) -> None:
         """Opens the store that ``config`` has. Raises StoreError."""
@@ -228,5 +283,24 @@ class Graph:
             "processors": self.processors.counters(),
             "extensions": self.extensions.counters(),
             "exporters": self.exporters.counters(),
+            "requests": {name: requests.to_dict() for name, requests in self._requests.items()},
+            "pipelines": self._pipelines(),
+            "processors_of": {name: processors_of(self.config, name.rpartition("/")[0]) for name in self.pipelines},
+            "memory": {
+                "in_hand_bytes": self._budget.held_bytes,
+                "in_hand_limit_bytes": self._budget.limit_bytes,
+                "in_hand_refused": self._budget.n_refused,
+            },
+            "process": {
+                "cpu_s": round(time.process_time(), 3),
+                "rss_bytes": rss_bytes(),
+                "gc": gc.get_stats(),
+                "log_lines_left_out": lines_left_out(),
+            },
+            "health": self.health().to_dict(),
             **({} if self._place is None else {"router": self._place.counters()}),
         }
+
+    def _pipelines(self) -> dict[str, dict[str, int]]:
+        counting = {name: getattr(pipeline, "counters", None) for name, pipeline in self.pipelines.items()}
+        return {name: counters() for name, counters in counting.items() if counters is not None}

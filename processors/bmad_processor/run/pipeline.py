@@ -39,6 +39,7 @@ class Intake:
 
     def __init__(self, host: SampleSink | None, *, interval_ns: int) -> None:
         self.host = host
+        self._interval_ns = interval_ns
         self._decoder = Decoder(interval_ns=interval_ns)
         self._lock = threading.Lock()
         self._counters: dict[str, int] = {}
@@ -67,6 +68,11 @@ class Intake:
         """As `Decoder.told_token_senders`."""
         with self._lock:
             return self._decoder.told_token_senders(senders, time_ns)
+
+    def shed(self) -> None:
+        """Empties the decoder's caches, for want of memory."""
+        with self._lock:
+            self._decoder = Decoder(interval_ns=self._interval_ns)
 
     def count(self, name: str, n: int) -> None:
         """Adds to a counter; names are fixed in `Pipeline`."""

@@ -75,6 +75,7 @@ class Change:
             said += self._exchange_exporters()
             said += self._exchange(graph.processors, wanted_processors(around), "processor")
             said += self._change_engine()
+            graph.config = new
             self._route_by(new)
             around = graph.surroundings(new)
             # after the routes: a new receiver finds its pipeline, and the gate is still closed
@@ -83,7 +84,6 @@ class Change:
         except BaseException:
             self._roll_back()
             raise
-        graph.config = new
         graph.gate.open()
         for end in self._at_last:
             end()
@@ -98,6 +98,7 @@ class Change:
                 step()
             except ProcessorError as error:  # somebody took the port in between: the rest comes back all the same
                 _LOG.error("the reload failed, and so did its undoing: %s", error)
+        self._graph.config = self._old
         self._route_by(self._old)  # the parts that came back are others than those that went
         self._graph.gate.open()
 
@@ -206,9 +207,11 @@ class Change:
         self._graph.engine.change(config)
 
     def _fit_store(self, config: CollectorConfig) -> None:
-        performance = config.agent_performance or AgentPerformanceConfig()
-        assert self._graph.store is not None, "an engine has a store"
-        self._graph.store.fit(history_size=performance.history.size, max_alerts=performance.alerts.max_alerts)
+        # only when it is asked for: a disk that is full for now must not keep a threshold from being changed
+        if _kept_by(self._old) != _kept_by(self._new):
+            assert self._graph.store is not None, "an engine has a store"
+            history_size, max_alerts = _kept_by(config)
+            self._graph.store.fit(history_size=history_size, max_alerts=max_alerts)
 
     def _route_by(self, config: CollectorConfig) -> None:
         graph = self._graph
@@ -249,6 +252,12 @@ def _judged_by(config: CollectorConfig) -> object:
     """What the engine is told, but for the content of profile files: those are looked after all the time."""
     settings = None if config.engine is None else replace(config.engine, profiles=Profiles())
     return settings, config.agent_performance, config.profile_paths
+
+
+def _kept_by(config: CollectorConfig) -> tuple[int, int]:
+    """Points of history and alerts that the store keeps."""
+    performance = config.agent_performance or AgentPerformanceConfig()
+    return performance.history.size, performance.alerts.max_alerts
 
 
 def _end(shelf: Shelf[P], name: str) -> None:

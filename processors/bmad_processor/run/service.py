@@ -50,6 +50,7 @@ def run_collector(
     config = _load(sources, settings)
     # Blocked before the first thread exists, so that every thread inherits it and only `sigwait` below gets them: no
     # handler runs in the middle of anything, and a reload and a stop never meet.
+    has_terminal = _has_terminal()
     asked_to_stop = {signals.SIGINT, signals.SIGTERM}
     signals.pthread_sigmask(signals.SIG_BLOCK, asked_to_stop | {RELOAD})
     failed = threading.Event()
@@ -62,6 +63,9 @@ def run_collector(
         if on_ready is not None:
             on_ready(collector)
         while signals.sigwait(asked_to_stop | {RELOAD}) == RELOAD:
+            if has_terminal and not _has_terminal():
+                _LOG.info("the terminal is gone")
+                break
             _LOG.info("reading the configuration again")
             _reload(collector, sources, settings)
             if on_ready is not None:
@@ -81,6 +85,7 @@ def _collector(config: CollectorConfig, build_api: ApiFactory, give_up: Callable
 
 def _load(sources: Sequence[Source], settings: Sequence[str]) -> CollectorConfig:
     config = load_config(sources, settings=settings)
+    _log_as(config)
     for warning in config.warnings:
         _LOG.warning("%s", warning)
     return config
@@ -95,6 +100,23 @@ def _reload(collector: AnyCollector, sources: Sequence[Source], settings: Sequen
         return
     with contextlib.suppress(ProcessorError):  # said by the collector
         collector.reload(config)
+        _log_as(config)
+
+
+def _log_as(config: CollectorConfig) -> None:
+    logs = config.telemetry.logs
+    set_up_logging(logs.numeric_level, logs.style())
+
+
+def _has_terminal() -> bool:
+    """Whether somebody sits in front of it. A terminal that is closed sends the signal that means a reload as well."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return False
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY))
+    except OSError:
+        return False
+    return True
 
 
 def _exit_at_once(number: int, _: FrameType | None) -> None:

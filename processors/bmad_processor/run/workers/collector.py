@@ -11,12 +11,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from bmad_processor.config import CollectorConfig
 from bmad_processor.config.agent_performance import AgentPerformanceConfig
 from bmad_processor.errors import ConfigError, ProcessorError, ReloadRefused, StartError
-from bmad_processor.receive.consumer import Consumer
 from bmad_processor.run.components import ApiFactory, Surroundings, store_config, wanted_extensions
 from bmad_processor.run.deadline import Deadline
 from bmad_processor.run.graph import LISTENER_SHARE_S, STOP_DEADLINE_S
@@ -24,11 +23,13 @@ from bmad_processor.run.part import Part
 from bmad_processor.run.profiles import ProfileKeeper
 from bmad_processor.run.reloads import Reloads
 from bmad_processor.run.shelf import Shelf
+from bmad_processor.run.telemetry_parts import SelfTelemetry
+from bmad_processor.self_telemetry import Health, Identity, Trouble
 from bmad_processor.settings import SECOND, Profiles
 from bmad_processor.store import share
 from bmad_processor.store.settings_codec import dump_settings
 
-from .control import PROFILES, STATUS
+from .control import HEALTH, PROFILES, STATUS
 from .reload import Ports, check_changeable, exchange
 from .start import Start, config_of_worker
 from .sums import summed
@@ -38,6 +39,9 @@ _LOG: Final = logging.getLogger("bmad_otel.collector")
 
 _ASK_S: Final = 2.0
 """A worker that does not answer within this is left out of the answer."""
+
+_HEALTH_S: Final = 1.0
+"""Who asks for it waits a second or two."""
 
 _RELOAD_S: Final = 15.0
 """A worker closes its doors, exchanges what differs and opens them, or has it as it was."""
@@ -68,6 +72,7 @@ class WorkersCollector:
         self._ports = Ports()
         self._is_running = False
         self._reloads = Reloads(time.time_ns)
+        self._identity = Identity()
         self._supervisor: Supervisor | None = None
         self._profiles: ProfileKeeper | None = None
         self._extensions: Shelf[Part] = Shelf(LISTENER_SHARE_S)
@@ -125,6 +130,9 @@ class WorkersCollector:
             put_profile=None if self._profiles is None else self._profiles.put,
             build_api=self._build_api,
             consumer=_takes_nothing,
+            admission=_takes_nothing,
+            health=self.health,
+            metrics=SelfTelemetry(self.status, self._identity, "detailed"),
         )
 
     def reload(self, config: CollectorConfig) -> list[str]:
@@ -212,6 +220,24 @@ class WorkersCollector:
             **self._ports.endpoints(),
         }
 
+    def health(self) -> Health:
+        """Ready when every worker is; what is wrong with each of them."""
+        supervisor = self._supervisor
+        if supervisor is None or not self._is_running:
+            return Health((Trouble("service", "starting", "not every worker listens yet"),))
+        troubles: list[Trouble] = []
+        answers = supervisor.ask_all(HEALTH, _HEALTH_S)
+        for row in supervisor.workers():
+            name = f"worker {row['worker']}"
+            answer = answers[row["worker"]]
+            if not row["is_listening"]:
+                troubles.append(Trouble(name, "starting", row["last_end"] or "it does not listen yet"))
+            elif answer is None:
+                troubles.append(Trouble(name, "not_answering", f"process {row['pid']}"))
+            else:
+                troubles += (Trouble(f"{name}: {what}", *rest) for what, *rest in answer)
+        return Health(tuple(troubles))
+
     def status(self) -> dict[str, Any]:
         """The body of ``/api/v1/status``: the sum over all workers, and under ``workers`` each of them."""
         supervisor = self._supervisor
@@ -226,6 +252,7 @@ class WorkersCollector:
             "endpoints": self.endpoints,
             "profiles": self._profiles.status() if self._profiles is not None else {},
             "extensions": self._extensions.counters(),
+            "health": self.health().to_dict(),
             "workers": [
                 {**row, "status": known.get(row["worker"])} for row in (supervisor.workers() if supervisor else [])
             ],
@@ -237,5 +264,5 @@ def is_colored() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
-def _takes_nothing(name: str) -> Consumer:
+def _takes_nothing(name: str) -> NoReturn:
     raise AssertionError(f"{name} listens in the workers")

@@ -13,6 +13,7 @@ from typing import Any, Final
 from bmad_processor.config import CollectorConfig
 from bmad_processor.emit.config import FileConfig
 from bmad_processor.fields import Config
+from bmad_processor.limit.config import MemoryLimiterConfig
 from bmad_processor.receive import OtlpReceiverConfig
 from bmad_processor.run.components import EXTENSIONS
 
@@ -81,18 +82,31 @@ def config_of_worker(config: CollectorConfig, worker: int, endpoints: Mapping[st
     as a whole to the supervisor, and is told profiles instead of looking after their files.
     """
     engine = None if config.engine is None else Ownership(worker, config.workers).settings(config.engine)
+    processors = {name: _share_of(block, config.workers) for name, block in config.processors.items()}
+    silent = config.telemetry.metrics.model_copy(update={"level": "none"})
     exporters = {name: _own_file(block, worker) for name, block in config.exporters.items()}
     receivers = {name: _at(name, block, endpoints) for name, block in config.receivers.items()}
     extensions = {name: block for name, block in config.extensions.items() if type(block) not in EXTENSIONS}
     return replace(
         config,
         receivers=receivers,
+        processors=processors,
+        telemetry=config.telemetry.model_copy(update={"metrics": silent}),
         exporters=exporters,
         extensions=extensions,
         profile_paths=(),
         warnings=(),
         engine=engine,
     )
+
+
+def _share_of(block: Config, workers: int) -> Config:
+    """A limit on memory is for all of them together."""
+    if not isinstance(block, MemoryLimiterConfig):
+        return block
+    limits = ("limit_mib", "spike_limit_mib", "limit_percentage", "spike_limit_percentage")
+    shares = {name: max(1, getattr(block, name) // workers) for name in limits if getattr(block, name)}
+    return block.model_copy(update=shares)
 
 
 def _own_file(block: Config, worker: int) -> Config:

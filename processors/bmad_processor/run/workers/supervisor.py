@@ -69,7 +69,7 @@ class Supervisor:
             threading.Thread(target=self._keep, args=(place,), name=f"bmad-worker-{place.worker}", daemon=True)
             for place in self._places
         ]
-        self._pool = ThreadPoolExecutor(2 * len(starts), thread_name_prefix="bmad-ask")
+        self._pool = ThreadPoolExecutor(4 * len(starts), thread_name_prefix="bmad-ask")
         self._marks = threading.Condition()
         self._n_begun = self._n_ended = 0
         self._is_asking = False

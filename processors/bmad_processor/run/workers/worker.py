@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -22,7 +23,21 @@ from bmad_processor.run.collector import Collector
 from bmad_processor.store.settings_codec import load_settings
 
 from .channel import Channel, Kind
-from .control import ANSWER, COMMIT, FAILED, LISTEN, LISTENING, PEER, PREPARED, PROFILES, RELOAD, STATUS, STOP, message
+from .control import (
+    ANSWER,
+    COMMIT,
+    FAILED,
+    HEALTH,
+    LISTEN,
+    LISTENING,
+    PEER,
+    PREPARED,
+    PROFILES,
+    RELOAD,
+    STATUS,
+    STOP,
+    message,
+)
 from .place import Place
 from .start import Start
 
@@ -109,6 +124,8 @@ class Worker:
         do = content["do"]
         if do == COMMIT:
             return self._collector.settle(content["mark"], content["within_s"])
+        if do == HEALTH:
+            return [list(astuple(trouble)) for trouble in self._collector.health().troubles]
         if do == STATUS:
             return self._collector.status()
         if do == PROFILES:
@@ -120,6 +137,7 @@ class Worker:
         """Why not, or empty."""
         try:
             self._collector.reload(start.config)
+            _log_as(start)
             if start.config.engine is not None:  # they come from the supervisor, not from files that are read here
                 self._collector.judge_by(start.config.engine.profiles)
         except ProcessorError as error:
@@ -129,6 +147,14 @@ class Worker:
     def _say(self, said: str, **content: Any) -> None:
         with contextlib.suppress(OSError):  # the supervisor has ended; the conversation finds out
             self._channel.send(message(**{"is": said}, **content))
+
+
+def _log_as(start: Start) -> None:
+    logs = start.config.telemetry.logs
+    set_up_logging(logs.numeric_level, logs.style())
+    for handler in logging.getLogger().handlers:
+        if not any(isinstance(each, _Numbered) for each in handler.filters):
+            handler.addFilter(_Numbered(start.worker))
 
 
 def main(arguments: list[str]) -> int:
@@ -154,9 +180,7 @@ def main(arguments: list[str]) -> int:
         why = f"version {version('bmad-otel')} is installed, {start.version} runs: start the collector again"
         channel.send(message(**{"is": FAILED}, why=why))
         return 1
-    set_up_logging()
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_Numbered(start.worker))
+    _log_as(start)
     return Worker(channel, start).run()
 
 

@@ -23,8 +23,8 @@ class GrpcConfig(Config):
     max_recv_msg_size: BodyLimit = 64 * _MIB
     """Largest request, compressed and decompressed. `max_recv_msg_size_mib` says the same in MiB."""
     threads: Annotated[int, Field(strict=True, ge=1, le=64)] | None = None
-    """Worker threads. Not set: the receiving thread does the work itself, which is fastest, because requests are decoded
-    in Python under one interpreter lock; when a request waits for a disk (a queue with `storage`), 16."""
+    """Worker threads. Not set: the receiving thread does the work itself, which is fastest, because requests are
+    decoded in Python under one interpreter lock; when a request waits for a disk (a queue with `storage`), 16."""
 
     @model_validator(mode="before")
     @classmethod

@@ -31,8 +31,9 @@ from .deadline import Deadline
 from .engine_part import EnginePart
 from .gate import Gate, Gated
 from .host import EngineHost
+from .intake import Intake
 from .part import Listener, Part
-from .pipeline import Intake, Pipeline
+from .pipeline import Pipeline
 from .routing import routes_of
 from .shelf import Shelf
 
@@ -85,7 +86,9 @@ class Graph:
         for processor in wanted_processors(around):
             self.processors.start(processor)
         self.start_engine(config)
-        self.intake = Intake(None if self.engine is None else self.engine.host, interval_ns=_interval_ns(config))
+        self.intake = Intake(
+            None if self.engine is None else self.engine.host, interval_ns=_interval_ns(config), clock=self._clock
+        )
         around = self.surroundings(config)
         for extension in wanted_extensions(around):
             self.extensions.start(extension)
@@ -96,6 +99,8 @@ class Graph:
         """Safe to call twice, and when `start` failed."""
         self.receivers.stop_all(deadline)
         self.extensions.stop_all(deadline)
+        if self.intake is not None:
+            self.intake.stop()
         self.stop_engine()
         self.processors.stop_all(deadline)
         self.exporters.stop_together(deadline)
@@ -107,6 +112,7 @@ class Graph:
             config,
             status=self._status,
             host=self._host,
+            flush=self.flush,
             put_profile=None if self.engine is None else self.engine.profiles.put,
             build_api=self._build_api,
             consumer=self._consumer,
@@ -115,12 +121,17 @@ class Graph:
     def _host(self) -> EngineHost | None:
         return None if self.engine is None else self.engine.host
 
+    def flush(self) -> None:
+        """Afterwards the engine has everything that was acknowledged before."""
+        if self.intake is not None:
+            self.intake.flush()
+
     def _consumer(self, name: str) -> Consumer:
         """The pipeline of a receiver and protocol, made when there is none yet."""
         assert self.intake is not None, "the intake is built before the receivers"
         if name not in self.pipelines:
             routes = routes_of(self.config, name.rpartition("/")[0], self.exporters.parts)
-            self.pipelines[name] = Pipeline(routes, self.intake, clock=self._clock)
+            self.pipelines[name] = Pipeline(routes, self.intake)
         return Gated(self.pipelines[name], self.gate)
 
     def open_store(self, config: CollectorConfig) -> None:
@@ -156,6 +167,7 @@ class Graph:
     def stop_engine(self) -> None:
         """Makes the last commit. Safe when there is none."""
         if self.engine is not None:
+            self.flush()
             self.engine.stop()
             self.engine = None
 

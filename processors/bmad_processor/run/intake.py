@@ -1,9 +1,9 @@
 """What all receivers of a collector share: one decoder, and what it has read and the engine does not have yet.
 
-Stepping the engine costs more than reading a small request, and no more for many requests together. So what is read is
-held for at most `HOLD_S`, or until it is `MAX_HELD` spans, and then handed over as one batch that arrives at that moment.
-Metrics are not held: they are few, and hold many spans' worth already. Nothing runs while nothing comes: the thread that
-hands over waits for the first request after the last time.
+Stepping the engine costs more than reading a small request, and no more for many requests together. So what is read
+is held for at most `HOLD_S`, or until it is `MAX_HELD` spans, and then handed over as one batch that arrives then.
+Metrics are not held: they are few, and hold many spans' worth already. Nothing runs while nothing comes: the thread
+that hands over waits for the first request after the last time.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 
 Ours decodes, learns baselines, judges, commits to SQLite and forwards; the others forward. All forward over gRPC,
 without compression, to the same kind of backend, which counts what it gets: a round is over when everything has arrived
-there. CPU is the operating system's accounting of each server's process. All are up at the same time and take the stream
+there. CPU is the operating system's accounting of each server's process. All are up together and take the stream
 one after the other, round by round; of each the best round counts, since noise only adds.
 
 ``--sustain`` sends 10,000 spans a second for so many seconds instead, over gRPC and over HTTP, to one after the other:

@@ -59,6 +59,11 @@ class Gated:
         self._gate = gate
         self.may_wait = consumer.may_wait
 
+    @property
+    def may_wait(self) -> bool:
+        """As `Consumer` has it."""
+        return self._consumer.may_wait
+
     def consume(self, signal: Signal, body: bytes) -> Accepted:
         """As `Consumer` has it; Overloaded while the gate is closed."""
         self._gate.enter()

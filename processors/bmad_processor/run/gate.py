@@ -57,7 +57,6 @@ class Gated:
     def __init__(self, consumer: Consumer, gate: Gate) -> None:
         self._consumer = consumer
         self._gate = gate
-        self.may_wait = consumer.may_wait
 
     @property
     def may_wait(self) -> bool:

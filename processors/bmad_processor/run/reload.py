@@ -134,6 +134,7 @@ class Change:
     def _close_gate(self) -> None:
         if not self._graph.gate.close(Deadline(_EMPTY_S)):
             _LOG.warning("requests are still in hand after %g s, changing the configuration all the same", _EMPTY_S)
+        self._graph.flush()  # what was acknowledged is the old engine's
 
     def _exchange_exporters(self) -> list[str]:
         shelf = self._graph.exporters

@@ -17,7 +17,7 @@ from .merge import merge
 from .profiles import load_profiles
 from .schema import AGENT_PERFORMANCE, SECTIONS, SINGLE, TYPES, CollectorConfig, ServiceConfig, split_id, type_of
 from .tree import Node, entries, find, items, problem, show
-from .wiring import check_clashes, check_destinations, check_pipelines, check_store
+from .wiring import check_clashes, check_destinations, check_pipelines, check_queues, check_store
 from .yaml_source import read_yaml
 
 
@@ -81,6 +81,7 @@ def _check(root: Node, environ: Mapping[str, str]) -> tuple[CollectorConfig | No
         for section, configs in defined.items()
     }
     problems += check_destinations(root, pipelines, running["exporters"])
+    problems += check_queues(root, service, running["exporters"])
     problems += check_clashes(root, running)
     problems += check_store(root, service, pipelines)
     performance = next((c for c in running["processors"].values() if isinstance(c, AgentPerformanceConfig)), None)

@@ -22,7 +22,7 @@ from typing import Any, Final, Protocol
 from bmad_processor.config import ApiConfig, CollectorConfig, load_config
 from bmad_processor.config.agent_performance import AgentPerformanceConfig
 from bmad_processor.config.schema import AGENT_PERFORMANCE, type_of
-from bmad_processor.emit import ConsoleWriter, build_exporter
+from bmad_processor.emit import ConsoleWriter, QueueStorage, build_exporter, storage_of
 from bmad_processor.emit.config import ConsoleConfig
 from bmad_processor.emit.request import Exporter
 from bmad_processor.log_level import set_up_logging
@@ -137,9 +137,14 @@ class Collector:
     def _start(self) -> None:
         config = self._config
         store = self._open_store()
+        storage = QueueStorage(Path(store.path)) if store is not None else None
+        if storage is not None:
+            stored = {name for name, each in config.exporters.items() if storage_of(each) is not None}
+            for path in storage.leftover(stored):
+                _LOG.warning("%s is the queue of an exporter that is not there any more: it is left as it is", path)
         for name, exporter_config in config.exporters.items():
             kind = type_of("exporters", name)
-            exporter = build_exporter(name, kind or name, exporter_config)
+            exporter = build_exporter(name, kind or name, exporter_config, storage)
             exporter.start()
             self._exporters[name] = exporter
             self._stop_later(exporter.stop, STOP_DEADLINE_S)

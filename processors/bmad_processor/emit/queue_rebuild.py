@@ -89,11 +89,11 @@ def salvage(path: Path, lost: list[int]) -> Iterator[Row]:
             db.execute("PRAGMA writable_schema = ON")  # opens a file that is shorter than it says
         low, high = 0, 2**62
         last = 0
-        while (number := _next(db, "id > ? ORDER BY id", low)) is not None:
+        while (number := _next(db, "id > ? ORDER BY id", low)) is not None and number > low:
             low = last = number
             yield from _row(db, number, lost)
         from_top: list[int] = []
-        while (number := _next(db, "id < ? ORDER BY id DESC", high)) is not None and number > last:
+        while (number := _next(db, "id < ? ORDER BY id DESC", high)) is not None and last < number < high:
             high = number
             from_top.append(number)
         for number in from_top:

@@ -7,6 +7,7 @@ so that nothing comes in any more when the last commit is made, and the exporter
 from __future__ import annotations
 
 import gc
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from bmad_processor.store import SqliteStore
 from .components import (
     ApiFactory,
     Surroundings,
+    forgotten_queues,
     store_config,
     wanted_exporters,
     wanted_extensions,
@@ -45,6 +47,8 @@ from .pipeline import Pipeline
 from .routing import limited_signals, processors_of, routes_of
 from .shelf import Shelf
 from .telemetry_parts import SelfTelemetry
+
+_LOG: Final = logging.getLogger("bmad_otel.collector")
 
 STOP_DEADLINE_S: Final = 10.0
 """All parts together; a container runtime kills after 10 s to 30 s."""
@@ -95,6 +99,8 @@ class Graph:
         """Raises StartError or StoreError; what has been started is for `stop`."""
         config = self.config
         self.open_store(config)
+        for path in forgotten_queues(config):
+            _LOG.warning("%s is the queue of an exporter that is not there any more: it is left as it is", path)
         for exporter in wanted_exporters(config):
             self.exporters.start(exporter)
         around = self.surroundings(config)

@@ -18,7 +18,14 @@ from bmad_processor.errors import ProcessorError, ReloadRefused
 from bmad_processor.quantities import split_endpoint
 from bmad_processor.settings import Profiles
 
-from .components import store_config, wanted_exporters, wanted_extensions, wanted_processors, wanted_receivers
+from .components import (
+    forgotten_queues,
+    store_config,
+    wanted_exporters,
+    wanted_extensions,
+    wanted_processors,
+    wanted_receivers,
+)
 from .deadline import Deadline
 from .engine_part import interval_ns
 from .graph import LISTENER_SHARE_S, STOP_DEADLINE_S, Graph
@@ -88,6 +95,8 @@ class Change:
         for end in self._at_last:
             end()
         graph.forget_pipelines(new)
+        for file in set(forgotten_queues(new)) - set(forgotten_queues(self._old)):
+            _LOG.warning("%s is no longer used: what waits in it stays there until its exporter is stored again", file)
         if store_config(new) is None:
             graph.close_store()
         return said

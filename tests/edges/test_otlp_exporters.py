@@ -270,7 +270,7 @@ def test_retries_until_the_backend_is_back(transport: str) -> None:
         eventually(lambda: queue.counters()["queue_requests"] == 0)
         queue.stop(5)
     assert len(got) == failures + 1
-    assert time_.waits == ([0.5, 0.75, 1.125, 1.6875, 2.53125] if transport == "grpc" else [2, 2, 2, 2, 2.53125])
+    assert time_.waits == ([0.25, 0.375, 0.5625, 0.84375, 1.265625] if transport == "grpc" else [2] * 5)
     assert done.outcomes == {1: [True]}
 
 

@@ -30,7 +30,7 @@ from .sources import MAX_SOURCES, Source, read_setting, read_source, source_name
 from .spellings import check_spellings, old_spellings
 from .stock import instead_of
 from .tree import Node, entries, find, items, problem, show
-from .wiring import check_clashes, check_destinations, check_pipelines, check_store
+from .wiring import check_clashes, check_destinations, check_pipelines, check_queues, check_store
 
 
 def load_config(
@@ -106,6 +106,7 @@ def _check(root: Node, environ: Mapping[str, str]) -> tuple[CollectorConfig | No
         for section, configs in defined.items()
     }
     problems += check_destinations(root, pipelines, running["exporters"])
+    problems += check_queues(root, service, running["exporters"])
     problems += check_clashes(root, running)
     problems += check_store(root, service, pipelines)
     performance = next((c for c in running["processors"].values() if isinstance(c, AgentPerformanceConfig)), None)

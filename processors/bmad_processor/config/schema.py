@@ -155,6 +155,8 @@ class CollectorConfig:
     """None when no pipeline uses `agent_performance`."""
     workers: int = 1
     """Processes that take telemetry."""
+    worker: int = 0
+    """Which of them runs by this."""
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     warnings: tuple[Problem, ...] = ()
     """What is odd but can run, such as a component that nothing uses."""

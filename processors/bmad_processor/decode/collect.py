@@ -4,8 +4,8 @@ A span costs the decoder one list append; everything that costs more than that p
 exemplar, a step of the engine) is done when the spans are taken. A group stays with its sender from request to request,
 so what a span belongs to is found by one look into a dict.
 
-What a request brings is kept apart until it is known whether the request is taken: a request that turns out to be
-malformed, or for which there is no room, leaves nothing behind (`Part`).
+Of the request in hand it is noted how the groups were before (`Collection.touched`), so that one that turns out to be
+malformed, or for which there is no room, leaves nothing behind. One that has to wait for a disk is set aside meanwhile.
 """
 
 from __future__ import annotations
@@ -40,43 +40,31 @@ class Group:
     Keeps durations and the slowest span, not the spans: memory that is not held on to stays in the processor's cache.
     """
 
-    __slots__ = (
-        "add", "durations", "end_ns", "kept", "kept_longest_ns", "kept_slowest", "kind", "longest_ns", "slowest",
-        "start_ns", "touched",
-    )  # fmt: skip
+    __slots__ = ("add", "durations", "end_ns", "kind", "longest_ns", "request", "slowest", "start_ns")
 
-    def __init__(self, kind: Kind, start_ns: int, end_ns: int, touched: list[Group]) -> None:
+    def __init__(self, kind: Kind, start_ns: int, end_ns: int) -> None:
         self.kind = kind
         self.start_ns = start_ns
         self.end_ns = end_ns
-        self.touched = touched
-        """Groups the request in hand has spans for."""
-        self.kept: list[int] = []
-        """Durations of the requests that were taken."""
-        self.kept_longest_ns = -1
-        self.kept_slowest = b""
-        self._begin()
+        self.request = 0
+        """Number of the request that was the last to touch it."""
+        self.begin()
 
-    def _begin(self) -> None:
-        self.durations: list[int] = []
-        """Of the request in hand."""
-        self.add = self.durations.append
-        self.longest_ns = -1
-        self.slowest = b""
+    def begin(self) -> None:
+        """Nothing is collected any more."""
+        self.resume([], -1, b"")
+
+    def resume(self, durations: list[int], longest_ns: int, slowest: bytes) -> None:
+        """Goes on with what was collected before."""
+        self.durations = durations
+        self.add = durations.append
+        self.longest_ns = longest_ns
+        self.slowest = slowest
 
     def compare(self, duration_ns: int, span: bytes) -> None:
-        """For a span at least as slow as all before in the request in hand, and so for its first one."""
-        if self.longest_ns < 0:
-            self.touched.append(self)
-        elif not _is_slower(duration_ns, span, self.longest_ns, self.slowest):
-            return
-        self.longest_ns, self.slowest = duration_ns, span
-
-    def cut_off(self) -> Part:
-        """What the request in hand brought; the next begins with nothing."""
-        part = Part(self, self.durations, self.longest_ns, self.slowest)
-        self._begin()
-        return part
+        """For a span at least as slow as all before."""
+        if _is_slower(duration_ns, span, self.longest_ns, self.slowest):
+            self.longest_ns, self.slowest = duration_ns, span
 
 
 def _is_slower(duration_ns: int, span: bytes, than_ns: int, than: bytes) -> bool:
@@ -84,8 +72,12 @@ def _is_slower(duration_ns: int, span: bytes, than_ns: int, than: bytes) -> bool
     return duration_ns > than_ns or (duration_ns == than_ns and trace_id_of(span) < trace_id_of(than))
 
 
+Before = tuple[Group, list[int], int, int, bytes]
+"""A group, its durations and how many they were, its longest and slowest, before the request in hand."""
+
+
 class Part(NamedTuple):
-    """Spans of one request for one group."""
+    """Spans of one request for one group, set aside."""
 
     group: Group
     durations: list[int]
@@ -98,10 +90,10 @@ class Kind:
 
     __slots__ = ("_older", "latest", "meaning", "sender")
 
-    def __init__(self, sender: Sender, meaning: TaskMeaning, first: tuple[int, int, list[Group]]) -> None:
+    def __init__(self, sender: Sender, meaning: TaskMeaning, *, start_ns: int, interval_ns: int) -> None:
         self.sender = sender
         self.meaning = meaning
-        self.latest = Group(self, *first)
+        self.latest = Group(self, start_ns, start_ns + interval_ns)
         self._older: dict[int, Group] | None = None
 
     def at(self, end_ns: int) -> Group:
@@ -114,7 +106,7 @@ class Kind:
         older = self._older
         found = older.get(start_ns) if older is not None else None
         if found is None:
-            found = Group(self, start_ns, start_ns + interval_ns, latest.touched)
+            found = Group(self, start_ns, start_ns + interval_ns)
             if older is None or len(older) >= _MAX_PANES:
                 older = self._older = {}
             if start_ns > latest.start_ns:
@@ -141,24 +133,67 @@ class SenderGroups:
 
 
 class Collection:
-    """The spans of all requests taken since the last time."""
+    """The spans of all requests since the last time they were taken."""
 
     def __init__(self) -> None:
-        self._filled: list[Group] = []
+        self.request = 1
+        """Number of the request in hand."""
+        self.touched: list[Before] = []
+        self.is_apart = False
+        """Whether the request in hand is collected apart from the others, to be set aside."""
         self.n_spans = 0
+        """Kept."""
+        self._filled: list[Group] = []
         self._keys: Recent[tuple[str, str], PartitionKey] = Recent(CACHE_SIZE)
 
-    def keep(self, parts: Sequence[Part]) -> None:
-        """The request these parts are of is taken."""
+    def touch(self, group: Group) -> None:
+        """Before the first span of the request in hand is added to a group."""
+        group.request = self.request
+        durations = group.durations
+        self.touched.append((group, durations, len(durations), group.longest_ns, group.slowest))
+        if self.is_apart:
+            group.begin()
+
+    def n_touched(self) -> int:
+        """Spans of the request in hand."""
+        return sum(
+            [len(group.durations) - (n if group.durations is old else 0) for group, old, n, _, _ in self.touched]
+        )
+
+    def keep(self) -> None:
+        """The request in hand, which was not collected apart, is taken."""
+        self.n_spans += self.n_touched()
+        self._filled += [group for group, _, n, _, _ in self.touched if not n]
+        self.touched.clear()
+        self.request += 1
+
+    def undo(self) -> None:
+        """The request in hand is not taken."""
+        for group, durations, n, longest_ns, slowest in self.touched:
+            del durations[n:]
+            group.resume(durations, longest_ns, slowest)
+        self.touched.clear()
+        self.request += 1
+
+    def set_aside(self) -> list[Part]:
+        """Takes the request in hand out, to be put back when it is known that it is taken; others go on meanwhile.
+
+        Only when it was collected apart.
+        """
+        parts = [Part(group, group.durations, group.longest_ns, group.slowest) for group, *_ in self.touched]
+        self.undo()
+        return parts
+
+    def put_back(self, parts: Sequence[Part]) -> None:
+        """Keeps a request that was set aside."""
+        self.is_apart = False
         for group, durations, longest_ns, slowest in parts:
-            self.n_spans += len(durations)
-            if not group.kept:
-                self._filled.append(group)
-                group.kept, group.kept_longest_ns, group.kept_slowest = durations, longest_ns, slowest
-                continue
-            group.kept += durations
-            if _is_slower(longest_ns, slowest, group.kept_longest_ns, group.kept_slowest):
-                group.kept_longest_ns, group.kept_slowest = longest_ns, slowest
+            if group.request != self.request:
+                self.touch(group)
+            group.durations += durations
+            if longest_ns >= group.longest_ns:
+                group.compare(longest_ns, slowest)
+        self.keep()
 
     def take(self) -> list[TaskSample]:
         """One sample per agent, instance and pane, in order of first appearance."""
@@ -170,18 +205,16 @@ class Collection:
         return [self._sample(sender, agent, start_ns, of) for (sender, agent, start_ns), of in by_sample.items()]
 
     def _sample(self, sender: Sender, agent: str, start_ns: int, groups: list[Group]) -> TaskSample:
-        durations = groups[0].kept if len(groups) == 1 else [d for group in groups for d in group.kept]
+        durations = groups[0].durations if len(groups) == 1 else [d for group in groups for d in group.durations]
         buckets: dict[int, int] = {}
         sketch.count_into(buckets, durations)
         errors = 0
         slowest: dict[bool, Group] = {}
         for group in groups:
             is_failed = bool(group.kind.meaning.error)
-            errors += len(group.kept) if is_failed else 0
+            errors += len(group.durations) if is_failed else 0
             best = slowest.get(is_failed)
-            if best is None or _is_slower(
-                group.kept_longest_ns, group.kept_slowest, best.kept_longest_ns, best.kept_slowest
-            ):
+            if best is None or _is_slower(group.longest_ns, group.slowest, best.longest_ns, best.slowest):
                 slowest[is_failed] = group
         sample = TaskSample(
             key=self._key(sender, agent),
@@ -198,8 +231,7 @@ class Collection:
             exemplars=tuple([_exemplar(group) for group in slowest.values()]),
         )
         for group in groups:
-            group.kept = []
-            group.kept_longest_ns, group.kept_slowest = -1, b""
+            group.begin()
             group.kind.forget_older()
         return sample
 
@@ -217,4 +249,4 @@ class Collection:
 
 def _exemplar(group: Group) -> Exemplar:
     meaning = group.kind.meaning
-    return Exemplar(trace_id_of(group.kept_slowest).hex(), group.kept_longest_ns, meaning.task, meaning.error)
+    return Exemplar(trace_id_of(group.slowest).hex(), group.longest_ns, meaning.task, meaning.error)

@@ -23,16 +23,16 @@ from .spans import SpanDecoder
 class Decoder:
     """Bytes of OTLP requests to samples. Keeps bounded caches; not thread-safe.
 
-    `decode` does one request. Many requests are cheaper together: `collect` each, `keep` what is taken, and `take` the
-    samples of all of them now and then.
+    `decode` does one request. Many requests are cheaper together: `collect` each, `keep` what is taken and `undo` the
+    others, and `take` the samples of all of them now and then.
     """
 
     def __init__(self, *, interval_ns: int) -> None:
         senders = Senders()
         self._token_senders = TokenSenders()
-        self._spans = SpanDecoder(interval_ns=interval_ns, senders=senders)
-        self._metrics = MetricDecoder(senders=senders, token_senders=self._token_senders)
         self._collection = Collection()
+        self._spans = SpanDecoder(self._collection, interval_ns=interval_ns, senders=senders)
+        self._metrics = MetricDecoder(senders=senders, token_senders=self._token_senders)
         self._tokens: list[TokenSample] = []
         self._ready: list[Sample] = []
 
@@ -42,8 +42,15 @@ class Decoder:
         self.keep(decoded)
         return replace(decoded, samples=self.take())
 
-    def collect(self, signal: Signal, body: bytes) -> Decoded:
-        """Reads a request; nothing of it is in what `take` gives until it is kept. Raises Malformed."""
+    def collect(self, signal: Signal, body: bytes, *, aside: bool = False) -> Decoded:
+        """Reads a request. `keep` or `undo` it before the next, unless it is set ``aside``. Raises Malformed."""
+        if aside and signal is Signal.TRACES:
+            self._collection.is_apart = True
+            try:
+                decoded = self._spans.collect(body)
+                return replace(decoded, parts=self._collection.set_aside())
+            finally:
+                self._collection.is_apart = False
         match signal:
             case Signal.TRACES:
                 return self._spans.collect(body)
@@ -70,12 +77,18 @@ class Decoder:
     def keep(self, decoded: Decoded) -> None:
         """The request is taken. To be called at most once for each."""
         if decoded.parts:
-            self._collection.keep(decoded.parts)
+            self._collection.put_back(decoded.parts)
+        else:
+            self._collection.keep()
         for sender, counts in decoded.calls:
             self._tokens += self._token_senders.from_spans(sender, counts.samples(sender))
         if decoded.samples:
             self._finish_spans()  # what came first is told first
             self._ready += decoded.samples
+
+    def undo(self) -> None:
+        """The request collected last is not taken, and was not set aside."""
+        self._collection.undo()
 
     @property
     def n_waiting(self) -> int:

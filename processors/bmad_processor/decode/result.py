@@ -26,7 +26,7 @@ class Decoded:
     """What to pass on: the received bytes, or those without the rejected items."""
     dropped: Mapping[str, int] = field(default_factory=dict)
     """Accepted and forwarded, but of no use to the engine: reason to count."""
-    parts: Sequence[Part] = ()
-    """Task spans, for `Decoder.keep`."""
     calls: Sequence[tuple[Sender, CallCounts]] = ()
     """Model call spans, for `Decoder.keep`."""
+    parts: Sequence[Part] = ()
+    """Task spans set aside, for `Decoder.keep`."""

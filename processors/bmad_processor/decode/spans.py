@@ -24,7 +24,7 @@ from bmad_processor.errors import Malformed
 
 from . import wire
 from .attributes import CACHE_SIZE, Attributes
-from .collect import Group, Kind, SenderGroups
+from .collect import Collection, Group, Kind, SenderGroups
 from .model_calls import CallCounts, ModelCall, understand_call
 from .recent import Recent
 from .resource import MAX_RESOURCE_LENGTH, Sender, Senders
@@ -52,7 +52,8 @@ _REMEMBERED_BYTES: Final = 24 * 2**20
 class SpanDecoder:
     """Decodes trace requests; keeps what it learned about attribute bytes, within bounds. Not thread-safe."""
 
-    def __init__(self, *, interval_ns: int, senders: Senders) -> None:
+    def __init__(self, collection: Collection, *, interval_ns: int, senders: Senders) -> None:
+        self._collection = collection
         self._interval_ns = interval_ns
         self._senders = senders
         self._attributes = Attributes(WANTED)
@@ -61,7 +62,6 @@ class SpanDecoder:
         self._tables: Recent[bytes, SenderGroups] = Recent(CACHE_SIZE)
         self._remembered_bytes = 0
         """In the young generations of all senders' groups, about."""
-        self._touched: list[Group] = []
         self._calls = CallCounts()
         self._n_calls = 0
 
@@ -88,10 +88,10 @@ class SpanDecoder:
                         self._scope(scope, spans, table, bad)
                 if self._calls:
                     calls.append((table.sender, self._calls))
-        finally:
-            parts = [group.cut_off() for group in self._touched]
-            self._touched.clear()
-        used = sum([len(part.durations) for part in parts]) + self._n_calls
+        except Malformed:
+            self._collection.undo()
+            raise
+        used = self._collection.n_touched() + self._n_calls
         forward = body
         if bad:
             for scope, index in reversed(bad):
@@ -104,7 +104,6 @@ class SpanDecoder:
             message=f"{len(bad)} spans have an invalid trace or span id" if bad else "",
             forward=forward,
             dropped={"spans_not_agent_tasks": items - used} if items > used else _NONE,
-            parts=parts,
             calls=calls,
         )
 
@@ -121,6 +120,7 @@ class SpanDecoder:
 
     def _scope(self, scope: Any, spans: Any, table: SenderGroups, bad: list[tuple[Any, int]]) -> None:
         head, times, unknown, cut_of = _HEAD, _TIMES, (), self._tails.single_cuts.get
+        collection, request = self._collection, self._collection.request
         get: Callable[[Any, Any], Any] = table.groups.get
         unseen = (b"", unknown)
         for index, span in enumerate(spans):
@@ -154,6 +154,8 @@ class SpanDecoder:
                 group = self._group_of(span[at:], end, table)
                 if group is None:
                     continue
+            if group.request != request:
+                collection.touch(group)
             duration = end - start if end > start else 0
             group.add(duration)
             if duration >= group.longest_ns:
@@ -182,7 +184,7 @@ class SpanDecoder:
                 group = None
             else:
                 start_ns = end_ns - end_ns % self._interval_ns
-                group = Kind(table.sender, meaning, (start_ns, start_ns + self._interval_ns, self._touched)).latest
+                group = Kind(table.sender, meaning, start_ns=start_ns, interval_ns=self._interval_ns).latest
             self._remember(table, meaning, group, 0)
         if group is not None and not group.start_ns <= end_ns < group.end_ns:
             group = groups[meaning] = group.kind.at(end_ns)
@@ -241,6 +243,8 @@ class SpanDecoder:
             end = span.end_time_unix_nano
             group = self._group(meaning, end, table)
             if group is not None:
+                if group.request != self._collection.request:
+                    self._collection.touch(group)
                 duration = max(0, end - span.start_time_unix_nano)
                 group.add(duration)
                 if duration >= group.longest_ns:

@@ -6,8 +6,8 @@ against 135 us here, for requests of 50 kB (`benchmarks/collector.py` has both f
 itself and runs the handler when it is there, in the receiving thread. An executor that merely runs what it is given
 would wait in the receiving thread for that same thread.
 
-What it needs of grpcio's insides is checked first, and whatever is handed in that is not a unary call goes to a worker
-thread as ever: with a grpcio whose insides are others, everything does.
+What it needs of grpcio's insides is checked when it is made, and whatever is handed in that is not a unary call goes to
+a worker thread as ever: with a grpcio whose insides are others, everything does.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from grpc import _server
-from grpc._cython import cygrpc
 
 _LOG: Final = logging.getLogger("bmad_otel.collector")
+
+_cygrpc: Final[Any] = getattr(_server, "cygrpc", None)
 
 RECEIVING: Final = 16
 """Requests being received at once. The others wait in their senders, so what is in memory stays bounded."""
@@ -43,7 +44,7 @@ _NEEDED: Final = (
 
 def is_possible() -> bool:
     """Whether this grpcio has the insides that are needed."""
-    return hasattr(cygrpc, "ReceiveMessageOperation") and all(hasattr(_server, name) for name in _NEEDED)
+    return all(hasattr(_server, name) for name in _NEEDED) and hasattr(_cygrpc, "ReceiveMessageOperation")
 
 
 class _Call:
@@ -150,7 +151,7 @@ class InlinePool(ThreadPoolExecutor):
                 self._receive_next()
 
         with state.condition:
-            call.event.call.start_server_batch((cygrpc.ReceiveMessageOperation(_server._EMPTY_FLAGS),), received)
+            call.event.call.start_server_batch((_cygrpc.ReceiveMessageOperation(_server._EMPTY_FLAGS),), received)
             state.due.add(_server._RECEIVE_MESSAGE_TOKEN)
 
 
@@ -163,8 +164,8 @@ def _handle(call: _Call) -> None:
         elif state.client is _server._CLOSED:
             with state.condition:
                 _server._abort(
-                    state, call.event.call, cygrpc.StatusCode.unimplemented,
+                    state, call.event.call, _cygrpc.StatusCode.unimplemented,
                     b"a unary call has exactly one request",
                 )  # fmt: skip
-    except Exception:  # noqa: BLE001 - the thread receives for everybody
-        _LOG.exception("internal error while handling a call over gRPC")
+    except Exception:  # noqa: BLE001 - see the line
+        _LOG.exception("internal error while handling a call over gRPC")  # the thread receives for everybody

@@ -125,6 +125,7 @@ class Collector:
         others, who are asked for the same ``mark``. False when that takes longer."""
         assert self._place is not None, "one of several"
         deadline = Deadline(timeout_s)
+        self._graph.flush()
         is_settled = self._place.settle(mark, deadline.left_s)
         engine = self._graph.engine
         return is_settled and (engine is None or engine.host.commit_now(deadline.left_s))

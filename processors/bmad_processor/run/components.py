@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from bmad_processor.config import ApiConfig, CollectorConfig
 from bmad_processor.config.schema import type_of
-from bmad_processor.emit import build_exporter
+from bmad_processor.emit import QueueStorage, build_exporter, storage_of
 from bmad_processor.emit.request import Exporter
 from bmad_processor.export.families import Family
 from bmad_processor.fields import Config
@@ -73,6 +74,8 @@ class Surroundings:
     """The body of ``/api/v1/status``; may be called at any time from any thread."""
     host: Callable[[], Committing | None]
     """The engine's host as it is now; a reload may put another one in its place."""
+    flush: Callable[[], None]
+    """Gives the engine what was acknowledged and not handed over yet."""
     put_profile: PutProfile | None
     """None without an engine."""
     build_api: ApiFactory | None
@@ -102,14 +105,16 @@ _COMMIT_WAIT_S: Final = 2.0
 class _UpToDate:
     """Looks into the store after everything received so far is in it."""
 
-    def __init__(self, reader: Reader, host: Callable[[], Committing | None]) -> None:
+    def __init__(self, reader: Reader, host: Callable[[], Committing | None], flush: Callable[[], None]) -> None:
         self._reader = reader
         self._host = host
+        self._flush = flush
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """As `Reader` has it."""
         host = self._host()
         if host is not None:
+            self._flush()
             host.commit_now(_COMMIT_WAIT_S)
         return self._reader.snapshot()
 
@@ -122,7 +127,7 @@ def _want_api(name: str, config: Config, around: Surroundings) -> Wanted[Part] |
 
     def build() -> AsgiServer:
         app = build_api(
-            ReadModel(_UpToDate(StoreReader(store.path), around.host)),
+            ReadModel(_UpToDate(StoreReader(store.path), around.host, around.flush)),
             around.status,
             allowed_hosts=[split_endpoint(endpoint)[0]],
             put_profile=around.put_profile,
@@ -188,13 +193,28 @@ def wanted_processors(around: Surroundings) -> Iterator[Wanted[Part]]:
 
 def wanted_exporters(config: CollectorConfig) -> Iterator[Wanted[Exporter]]:
     """In the order of the configuration."""
+    storage = queue_storage(config)
     for name, block in config.exporters.items():
-        yield _want_exporter(name, block)
+        yield _want_exporter(name, block, storage)
 
 
-def _want_exporter(name: str, block: Config) -> Wanted[Exporter]:
+def _want_exporter(name: str, block: Config, storage: QueueStorage | None) -> Wanted[Exporter]:
     kind = type_of("exporters", name) or name
-    return Wanted(name, (block,), lambda: build_exporter(name, kind, block))
+    used = storage if storage_of(block) is not None else None
+    return Wanted(name, (block, used), lambda: build_exporter(name, kind, block, used))
+
+
+def queue_storage(config: CollectorConfig) -> QueueStorage | None:
+    """Where durable queues are: beside the store."""
+    store = store_config(config)
+    return None if store is None else QueueStorage(Path(store.path), config.worker, config.workers)
+
+
+def forgotten_queues(config: CollectorConfig) -> Iterator[Path]:
+    """Files of durable queues that no exporter has any more."""
+    storage = queue_storage(config)
+    if storage is not None:
+        yield from storage.leftover({name for name, block in config.exporters.items() if storage_of(block) is not None})
 
 
 # Receivers ------------------------------------------------------------------------------------------------------------
@@ -214,7 +234,7 @@ def _want_grpc(name: str, config: GrpcConfig, around: Surroundings) -> Wanted[Li
     # it has other threads when exporters wait for a disk
     receiver = name.rpartition("/")[0]
     exporters = [p.exporters for p in around.config.pipelines.values() if receiver in p.receivers]
-    may_wait = any(_is_stored(around.config.exporters[name]) for names in exporters for name in names)
+    may_wait = any(storage_of(around.config.exporters[name]) is not None for names in exporters for name in names)
 
     def build() -> GrpcReceiver:
         # the body is there when the consumer is called: it is admitted then
@@ -223,10 +243,6 @@ def _want_grpc(name: str, config: GrpcConfig, around: Surroundings) -> Wanted[Li
         )
 
     return Wanted(name, (config, may_wait), build, config.endpoint)
-
-
-def _is_stored(exporter: Config) -> bool:
-    return getattr(getattr(exporter, "sending_queue", None), "storage", None) is not None
 
 
 def _want_http(name: str, config: HttpConfig, around: Surroundings) -> Wanted[Listener]:

@@ -7,6 +7,7 @@ so that nothing comes in any more when the last commit is made, and the exporter
 from __future__ import annotations
 
 import gc
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from bmad_processor.store import SqliteStore
 from .components import (
     ApiFactory,
     Surroundings,
+    forgotten_queues,
     store_config,
     wanted_exporters,
     wanted_extensions,
@@ -38,13 +40,16 @@ from .engine_part import EnginePart, interval_ns
 from .gate import Gate, Gated
 from .health import troubles_of
 from .host import EngineHost
+from .intake import Intake, SampleSink
 from .measured import Measured, Requests
 from .part import Listener, Part
-from .pipeline import Intake, Pipeline, SampleSink
+from .pipeline import Pipeline
 from .routing import limited_signals, processors_of, routes_of
 from .shelf import Shelf
 from .telemetry_parts import SelfTelemetry
 from .workers.place import Place
+
+_LOG: Final = logging.getLogger("bmad_otel.collector")
 
 STOP_DEADLINE_S: Final = 10.0
 """All parts together; a container runtime kills after 10 s to 30 s."""
@@ -102,13 +107,15 @@ class Graph:
         """Everything that others do not connect to. As `start`."""
         config = self.config
         self.open_store(config)
+        for path in forgotten_queues(config) if not config.worker else ():
+            _LOG.warning("%s is the queue of an exporter that is not there any more: it is left as it is", path)
         for exporter in wanted_exporters(config):
             self.exporters.start(exporter)
         around = self.surroundings(config)
         for processor in wanted_processors(around):
             self.processors.start(processor)
         self.start_engine(config)
-        self.intake = Intake(None, interval_ns=interval_ns(config))
+        self.intake = Intake(None, interval_ns=interval_ns(config), clock=self._clock)
         self.intake.host = self._sink()
 
     def listen(self) -> None:
@@ -127,6 +134,8 @@ class Graph:
         self._is_stopping = True
         self.receivers.stop_all(deadline)
         self.extensions.stop_all(deadline)
+        if self.intake is not None:
+            self.intake.stop()
         if self._place is not None:
             self._place.leave(deadline.left_s)
         self.stop_engine()
@@ -142,6 +151,7 @@ class Graph:
             config,
             status=self._status,
             host=self._host,
+            flush=self.flush,
             put_profile=None if self.engine is None else self.engine.profiles.put,
             build_api=self._build_api,
             consumer=self._consumer,
@@ -160,6 +170,11 @@ class Graph:
 
     def _host(self) -> EngineHost | None:
         return None if self.engine is None else self.engine.host
+
+    def flush(self) -> None:
+        """Afterwards the engine has everything that was acknowledged before."""
+        if self.intake is not None:
+            self.intake.flush()
 
     def _consumer(self, name: str) -> Consumer:
         """The pipeline of a receiver and protocol."""
@@ -207,7 +222,7 @@ class Graph:
             if receiver.name in self.pipelines:
                 self.pipelines[receiver.name].reroute(routes)
             else:
-                self.pipelines[receiver.name] = Pipeline(routes, self.intake, clock=self._clock)
+                self.pipelines[receiver.name] = Pipeline(routes, self.intake)
         self._renew_admissions(config)
 
     def forget_pipelines(self, config: CollectorConfig) -> None:
@@ -251,6 +266,7 @@ class Graph:
     def stop_engine(self) -> None:
         """Makes the last commit. Safe when there is none."""
         if self.engine is not None:
+            self.flush()
             self.engine.stop()
             self.engine = None
 
@@ -258,7 +274,8 @@ class Graph:
         """What is received goes to the engine that runs now, in panes of its length."""
         assert self.intake is not None, "it has been started"
         self.intake.host = self._sink()
-        self.intake.set_interval(interval_ns(config))
+        if self.intake.interval_ns != interval_ns(config):
+            self.intake.set_interval(interval_ns(config))
 
     def leave(self, name: str, stop: Callable[[], None]) -> None:
         """A part that nobody needs any more ends in the background; `stop` waits for it."""

@@ -18,7 +18,14 @@ from bmad_processor.errors import ProcessorError, ReloadRefused
 from bmad_processor.quantities import split_endpoint
 from bmad_processor.settings import Profiles
 
-from .components import store_config, wanted_exporters, wanted_extensions, wanted_processors, wanted_receivers
+from .components import (
+    forgotten_queues,
+    store_config,
+    wanted_exporters,
+    wanted_extensions,
+    wanted_processors,
+    wanted_receivers,
+)
 from .deadline import Deadline
 from .engine_part import interval_ns
 from .graph import LISTENER_SHARE_S, STOP_DEADLINE_S, Graph
@@ -88,6 +95,8 @@ class Change:
         for end in self._at_last:
             end()
         graph.forget_pipelines(new)
+        for file in set(forgotten_queues(new)) - set(forgotten_queues(self._old)):
+            _LOG.warning("%s is no longer used: what waits in it stays there until its exporter is stored again", file)
         if store_config(new) is None:
             graph.close_store()
         return said
@@ -134,6 +143,7 @@ class Change:
     def _close_gate(self) -> None:
         if not self._graph.gate.close(Deadline(_EMPTY_S)):
             _LOG.warning("requests are still in hand after %g s, changing the configuration all the same", _EMPTY_S)
+        self._graph.flush()  # what was acknowledged is the old engine's
 
     def _exchange_exporters(self) -> list[str]:
         shelf = self._graph.exporters

@@ -71,8 +71,7 @@ def test_health_and_metrics_are_of_all_workers(tmp_path: Path) -> None:
                 client.export(Signal.TRACES, otlp.tasks("A", 2))
         lines = get(metrics, "/metrics")[1].splitlines()
         accepted = [line for line in lines if line.startswith("otelcol_receiver_accepted_spans") and "grpc" in line]
-        if accepted:  # sum of both, once
-            assert [line.rpartition(" ")[2] for line in accepted] == ["24"]
+        assert [float(line.rpartition(" ")[2]) for line in accepted] == [24.0], "the sum, once"
         assert api.status()["intake"]["accepted_traces"] == 24
         assert get(health, "/")[0] == 200
         assert api.status()["health"] == {"is_ready": True, "troubles": []}

@@ -127,6 +127,7 @@ class WorkersCollector:
             config,
             status=self.status,
             host=lambda: self._supervisor,
+            flush=lambda: None,  # each worker does it before it commits
             put_profile=None if self._profiles is None else self._profiles.put,
             build_api=self._build_api,
             consumer=_takes_nothing,

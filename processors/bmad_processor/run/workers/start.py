@@ -89,6 +89,7 @@ def config_of_worker(config: CollectorConfig, worker: int, endpoints: Mapping[st
     extensions = {name: block for name, block in config.extensions.items() if type(block) not in EXTENSIONS}
     return replace(
         config,
+        worker=worker,
         receivers=receivers,
         processors=processors,
         telemetry=config.telemetry.model_copy(update={"metrics": silent}),

@@ -116,6 +116,9 @@ class CallCounts:
         self._counts: dict[ModelCall, list[int]] = {}
         self._end_ns: dict[ModelCall, int] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._counts)
+
     def add(self, call: ModelCall, end_ns: int, attributes: Iterable[bytes]) -> bool:
         """Adds one span; whether it told any tokens."""
         input_tokens, output_tokens = tokens_of(attributes)

@@ -25,7 +25,7 @@ _LENGTHS: Final = 1024
 _MEANINGS_PER_SHAPE: Final = 256
 _MAX_CUTS: Final = 8
 """More varying values than this in one span: slicing around them costs more than walking."""
-_MAX_LENGTH: Final = 1024
+MAX_TAIL_LENGTH: Final = 1024
 """A longer tail holds a prompt, an event or a stack trace; nothing is learned from it."""
 
 
@@ -76,6 +76,8 @@ class Tails:
         self._walked: dict[bytes, Meaning | None] = {}
         self._remembered = 0
         """Meanings in all shapes, at least."""
+        self.is_repeated = False
+        """Whether the last tail `of` was asked for came before, byte for byte: worth remembering as a whole."""
 
     def of(self, tail: bytes) -> Meaning | None:
         """The meaning of a tail, None when it is of neither a task nor a model call."""
@@ -84,8 +86,10 @@ class Tails:
                 meaning = shape.meanings[shape.key(tail)]
             except KeyError:
                 continue
+            self.is_repeated = not shape.cuts
             self._lay_open(tail, shape, meaning)
             return meaning
+        self.is_repeated = False
         return self._learn(tail)
 
     def _learn(self, tail: bytes) -> Meaning | None:
@@ -96,9 +100,9 @@ class Tails:
             meaning = self._understand(telling)
             if len(self._walked) >= CACHE_SIZE:
                 self._walked.clear()
-            if len(telling) <= _MAX_LENGTH:
+            if len(telling) <= MAX_TAIL_LENGTH:
                 self._walked[telling] = meaning
-        if len(tail) <= _MAX_LENGTH:
+        if len(tail) <= MAX_TAIL_LENGTH:
             if self._remembered >= CACHE_SIZE:
                 self._forget()
             shape = self._shape(tail, values)

@@ -66,6 +66,8 @@ class Surroundings:
     """The body of ``/api/v1/status``; may be called at any time from any thread."""
     host: Callable[[], EngineHost | None]
     """The engine's host as it is now; a reload may put another one in its place."""
+    flush: Callable[[], None]
+    """Gives the engine what was acknowledged and not handed over yet."""
     put_profile: PutProfile | None
     """None without an engine."""
     build_api: ApiFactory | None
@@ -93,14 +95,16 @@ _COMMIT_WAIT_S: Final = 2.0
 class _UpToDate:
     """Looks into the store after everything received so far is in it."""
 
-    def __init__(self, reader: Reader, host: Callable[[], EngineHost | None]) -> None:
+    def __init__(self, reader: Reader, host: Callable[[], EngineHost | None], flush: Callable[[], None]) -> None:
         self._reader = reader
         self._host = host
+        self._flush = flush
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """As `Reader` has it."""
         host = self._host()
         if host is not None:
+            self._flush()
             host.commit_now(_COMMIT_WAIT_S)
         return self._reader.snapshot()
 
@@ -113,7 +117,7 @@ def _want_api(name: str, config: Config, around: Surroundings) -> Wanted[Part] |
 
     def build() -> AsgiServer:
         app = build_api(
-            ReadModel(_UpToDate(StoreReader(store.path), around.host)),
+            ReadModel(_UpToDate(StoreReader(store.path), around.host, around.flush)),
             around.status,
             allowed_hosts=[split_endpoint(endpoint)[0]],
             put_profile=around.put_profile,

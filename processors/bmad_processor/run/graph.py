@@ -38,9 +38,10 @@ from .engine_part import EnginePart, interval_ns
 from .gate import Gate, Gated
 from .health import troubles_of
 from .host import EngineHost
+from .intake import Intake
 from .measured import Measured, Requests
 from .part import Listener, Part
-from .pipeline import Intake, Pipeline
+from .pipeline import Pipeline
 from .routing import limited_signals, processors_of, routes_of
 from .shelf import Shelf
 from .telemetry_parts import SelfTelemetry
@@ -100,7 +101,7 @@ class Graph:
         for processor in wanted_processors(around):
             self.processors.start(processor)
         self.start_engine(config)
-        self.intake = Intake(self._host(), interval_ns=interval_ns(config))
+        self.intake = Intake(self._host(), interval_ns=interval_ns(config), clock=self._clock)
         around = self.surroundings(config)
         for extension in wanted_extensions(around):
             self.extensions.start(extension)
@@ -114,6 +115,8 @@ class Graph:
         self._is_stopping = True
         self.receivers.stop_all(deadline)
         self.extensions.stop_all(deadline)
+        if self.intake is not None:
+            self.intake.stop()
         self.stop_engine()
         self.processors.stop_all(deadline)
         self.exporters.stop_together(deadline)
@@ -127,6 +130,7 @@ class Graph:
             config,
             status=self._status,
             host=self._host,
+            flush=self.flush,
             put_profile=None if self.engine is None else self.engine.profiles.put,
             build_api=self._build_api,
             consumer=self._consumer,
@@ -137,6 +141,11 @@ class Graph:
 
     def _host(self) -> EngineHost | None:
         return None if self.engine is None else self.engine.host
+
+    def flush(self) -> None:
+        """Afterwards the engine has everything that was acknowledged before."""
+        if self.intake is not None:
+            self.intake.flush()
 
     def _consumer(self, name: str) -> Consumer:
         """The pipeline of a receiver and protocol."""
@@ -190,7 +199,7 @@ class Graph:
             if receiver.name in self.pipelines:
                 self.pipelines[receiver.name].reroute(routes)
             else:
-                self.pipelines[receiver.name] = Pipeline(routes, self.intake, clock=self._clock)
+                self.pipelines[receiver.name] = Pipeline(routes, self.intake)
         self._renew_admissions(config)
 
     def forget_pipelines(self, config: CollectorConfig) -> None:
@@ -233,6 +242,7 @@ class Graph:
     def stop_engine(self) -> None:
         """Makes the last commit. Safe when there is none."""
         if self.engine is not None:
+            self.flush()
             self.engine.stop()
             self.engine = None
 

@@ -59,7 +59,8 @@ def test_forward_file_adds_a_backend() -> None:
 
 
 def test_settings_not_written_are_those_of_the_engine() -> None:
-    assert AgentPerformanceConfig().to_settings(Profiles()) == EngineSettings()
+    # embedded, an engine is asked once an interval; behind receivers bad news cannot wait for that
+    assert AgentPerformanceConfig().to_settings(Profiles()) == EngineSettings(early_interval_ns=SECOND // 10)
 
 
 def test_stock_file_names_only_what_it_defines() -> None:

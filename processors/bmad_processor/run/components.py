@@ -229,7 +229,8 @@ def _want_grpc(name: str, config: GrpcConfig, around: Surroundings) -> Wanted[Li
 
     def build() -> GrpcReceiver:
         # the body is there when the consumer is called: it is admitted then
-        return GrpcReceiver(config, Admitted(around.consumer(name), around.admission(name)))
+        admission = around.admission(name)
+        return GrpcReceiver(config, Admitted(around.consumer(name), admission), admission)
 
     return Wanted(name, (config, may_wait), build, config.endpoint)
 

@@ -5,7 +5,7 @@
 Decoder, engine host and SQLite store of a collector in one process, a process for each number of agents, in real time,
 512 spans a request. Printed per number of agents, over the last 25 s, when windows are full:
 
-* ``us/span``: CPU of everything together, decoding, judging and committing included; ``core``: the same as a share of one;
+* ``us/span``: CPU of everything together, decoding, judging and committing included; ``core``: as a share of one;
 * ``judge``, ``dump``, ``write``: CPU per agent for judging one pane end, encoding it for the store, and writing it with
   its history;
 * ``take``: how long a receiver was kept by the engine for one request, median and worst;

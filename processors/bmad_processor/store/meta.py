@@ -45,7 +45,7 @@ def fold(db: sqlite3.Connection, into: Share) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         counters, now_ns = summed_counters(db), latest_ns(db)
-        if now_ns:
+        if now_ns or counters:
             for name in (COUNTERS, NOW):
                 db.execute("DELETE FROM meta WHERE key = ?1 OR key GLOB ?1 || ':*'", (name,))
             rows = ((into.of(COUNTERS), json.dumps(counters)), (into.of(NOW), str(now_ns)))

@@ -68,7 +68,9 @@ class CountingBackend:
 def span_ids(body: bytes) -> list[bytes]:
     """Of every span in a request."""
     request = ExportTraceServiceRequest.FromString(body)
-    return [span.span_id for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
+    return [
+        span.span_id for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans
+    ]
 
 
 class Load:

@@ -328,8 +328,9 @@ def test_the_store_cannot_be_exchanged(tmp_path: Path) -> None:
         def other(tree: dict[str, Any]) -> None:
             tree["extensions"]["sqlite"]["path"] = str(tmp_path / "other.db")
             tree["processors"]["agent_performance"]["alerts"]["cooldown"] = "1h"
+            tree["service"]["workers"] = 2
 
-        with pytest.raises(ReloadRefused, match=r"other\.db.*restart the collector"):
+        with pytest.raises(ReloadRefused, match=r"other\.db.*from 1 to 2.*restart the collector"):
             reload(collector, path, other)
         assert collector.config.engine is not None
         assert collector.config.engine.cooldown_ns == otlp.SECOND

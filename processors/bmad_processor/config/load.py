@@ -15,7 +15,17 @@ from .complaints import check, one_of, unknown_key
 from .expand import expand
 from .merge import merge
 from .profiles import load_profiles
-from .schema import AGENT_PERFORMANCE, SECTIONS, SINGLE, TYPES, CollectorConfig, ServiceConfig, split_id, type_of
+from .schema import (
+    AGENT_PERFORMANCE,
+    SECTIONS,
+    SINGLE,
+    TYPES,
+    CollectorConfig,
+    ServiceConfig,
+    count_workers,
+    split_id,
+    type_of,
+)
 from .sources import MAX_SOURCES, Source, read_setting, read_source, source_name
 from .spellings import check_spellings, old_spellings
 from .stock import instead_of
@@ -108,6 +118,7 @@ def _check(root: Node, environ: Mapping[str, str]) -> tuple[CollectorConfig | No
         pipelines=pipelines,
         profiles=profiles,
         profile_paths=tuple(profile_paths),
+        workers=count_workers(service.workers),
         engine=performance.to_settings(profiles) if performance is not None else None,
         telemetry=service.telemetry,
     )

@@ -30,7 +30,6 @@ from bmad_processor.store import Reader, Snapshot, StoreReader
 from bmad_processor.store.config import SqliteConfig
 
 from .admitted import Admitted
-from .host import EngineHost
 from .part import Listener, Part, Wanted
 from .telemetry_parts import SelfTelemetry, want_health_check, wanted_telemetry
 
@@ -58,6 +57,14 @@ class ApiFactory(Protocol):
     ) -> Any: ...
 
 
+class Committing(Protocol):
+    """An engine, or several, seen by who asks a question."""
+
+    def commit_now(self, timeout_s: float) -> bool:
+        """See `host.EngineHost.commit_now`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a component may use of the collector it is part of."""
@@ -65,7 +72,7 @@ class Surroundings:
     config: CollectorConfig
     status: Callable[[], dict[str, Any]]
     """The body of ``/api/v1/status``; may be called at any time from any thread."""
-    host: Callable[[], EngineHost | None]
+    host: Callable[[], Committing | None]
     """The engine's host as it is now; a reload may put another one in its place."""
     flush: Callable[[], None]
     """Gives the engine what was acknowledged and not handed over yet."""
@@ -80,6 +87,8 @@ class Surroundings:
     """Whether requests are welcome; takes no lock."""
     metrics: SelfTelemetry
     """What the collector knows of itself."""
+    shares_ports: bool = False
+    """Whether other processes listen on the receivers' ports too."""
 
 
 def store_config(config: CollectorConfig) -> SqliteConfig | None:
@@ -96,7 +105,7 @@ _COMMIT_WAIT_S: Final = 2.0
 class _UpToDate:
     """Looks into the store after everything received so far is in it."""
 
-    def __init__(self, reader: Reader, host: Callable[[], EngineHost | None], flush: Callable[[], None]) -> None:
+    def __init__(self, reader: Reader, host: Callable[[], Committing | None], flush: Callable[[], None]) -> None:
         self._reader = reader
         self._host = host
         self._flush = flush
@@ -198,7 +207,7 @@ def _want_exporter(name: str, block: Config, storage: QueueStorage | None) -> Wa
 def queue_storage(config: CollectorConfig) -> QueueStorage | None:
     """Where durable queues are: beside the store."""
     store = store_config(config)
-    return None if store is None else QueueStorage(Path(store.path))
+    return None if store is None else QueueStorage(Path(store.path), config.worker, config.workers)
 
 
 def forgotten_queues(config: CollectorConfig) -> Iterator[Path]:
@@ -230,13 +239,14 @@ def _want_grpc(name: str, config: GrpcConfig, around: Surroundings) -> Wanted[Li
     def build() -> GrpcReceiver:
         # the body is there when the consumer is called: it is admitted then
         admission = around.admission(name)
-        return GrpcReceiver(config, Admitted(around.consumer(name), admission), admission)
+        consumer = Admitted(around.consumer(name), admission)
+        return GrpcReceiver(config, consumer, admission, reuse_port=around.shares_ports)
 
     return Wanted(name, (config, may_wait), build, config.endpoint)
 
 
 def _want_http(name: str, config: HttpConfig, around: Surroundings) -> Wanted[Listener]:
     def build() -> HttpReceiver:
-        return HttpReceiver(config, around.consumer(name), around.admission(name))
+        return HttpReceiver(config, around.consumer(name), around.admission(name), reuse_port=around.shares_ports)
 
     return Wanted(name, (config,), build, config.endpoint)

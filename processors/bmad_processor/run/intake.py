@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from bmad_processor.agent_names import is_cleaned
@@ -95,6 +95,21 @@ class Intake:
         with self.lock:
             self.interval_ns = interval_ns
             self.decoder = Decoder(interval_ns=interval_ns)
+
+    def new_token_senders(self) -> list[tuple[str, str]]:
+        """As `Decoder.new_token_senders`."""
+        with self.lock:
+            return self.decoder.new_token_senders()
+
+    def all_token_senders(self) -> list[tuple[str, str]]:
+        """As `Decoder.all_token_senders`."""
+        with self.lock:
+            return self.decoder.all_token_senders()
+
+    def told_token_senders(self, senders: Iterable[tuple[str, str]], time_ns: int) -> list[Sample]:
+        """As `Decoder.told_token_senders`."""
+        with self.lock:
+            return self.decoder.told_token_senders(senders, time_ns)
 
     def shed(self) -> None:
         """Empties the decoder's caches, for want of memory. What is held goes to the engine first."""

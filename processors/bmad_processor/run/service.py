@@ -7,6 +7,7 @@ import logging
 import os
 import signal as signals
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Final
@@ -20,8 +21,12 @@ from bmad_processor.log_level import set_up_logging
 
 from .collector import Collector
 from .components import ApiFactory
+from .workers.collector import WorkersCollector, is_colored
 
 _LOG: Final = logging.getLogger("bmad_otel.collector")
+
+AnyCollector = Collector | WorkersCollector
+"""One process, or several that are one collector."""
 
 
 RELOAD: Final = signals.SIGHUP
@@ -33,7 +38,7 @@ def run_collector(
     *,
     build_api: ApiFactory,
     settings: Sequence[str] = (),
-    on_ready: Callable[[Collector], None] | None = None,
+    on_ready: Callable[[AnyCollector], None] | None = None,
 ) -> int:
     """Runs a collector until SIGINT or SIGTERM; a second signal ends it at once. SIGHUP reads ``sources`` and
     ``settings`` again and brings what has changed into force. Returns the exit code.
@@ -48,7 +53,13 @@ def run_collector(
     has_terminal = _has_terminal()
     asked_to_stop = {signals.SIGINT, signals.SIGTERM}
     signals.pthread_sigmask(signals.SIG_BLOCK, asked_to_stop | {RELOAD})
-    with Collector(config, build_api=build_api, console=ConsoleWriter(ConsoleConfig(), sys.stdout)) as collector:
+    failed = threading.Event()
+
+    def give_up() -> None:
+        failed.set()
+        os.kill(os.getpid(), signals.SIGTERM)
+
+    with _collector(config, build_api, give_up) as collector:
         if on_ready is not None:
             on_ready(collector)
         while signals.sigwait(asked_to_stop | {RELOAD}) == RELOAD:
@@ -63,7 +74,13 @@ def run_collector(
         for number in asked_to_stop:
             signals.signal(number, _exit_at_once)
         signals.pthread_sigmask(signals.SIG_UNBLOCK, asked_to_stop)
-    return 0
+    return int(failed.is_set())
+
+
+def _collector(config: CollectorConfig, build_api: ApiFactory, give_up: Callable[[], None]) -> AnyCollector:
+    if config.workers > 1:
+        return WorkersCollector(config, build_api=build_api, is_colored=is_colored(), on_give_up=give_up)
+    return Collector(config, build_api=build_api, console=ConsoleWriter(ConsoleConfig(), sys.stdout))
 
 
 def _load(sources: Sequence[Source], settings: Sequence[str]) -> CollectorConfig:
@@ -74,7 +91,7 @@ def _load(sources: Sequence[Source], settings: Sequence[str]) -> CollectorConfig
     return config
 
 
-def _reload(collector: Collector, sources: Sequence[Source], settings: Sequence[str]) -> None:
+def _reload(collector: AnyCollector, sources: Sequence[Source], settings: Sequence[str]) -> None:
     """Whatever is wrong is in the log and in the status, and the collector runs on."""
     try:
         config = _load(sources, settings)

@@ -2,10 +2,11 @@
 
     python benchmarks/agents.py [--rate 20000] [--seconds 75] [--agents 10 100 1000 10000 100000]
 
-Decoder, engine host and SQLite store of a collector in one process, a process for each number of agents, in real time,
-512 spans a request. Printed per number of agents, over the last 25 s, when windows are full:
+Decoder, engine host and SQLite store of a collector in one process, a process for each number of agents, in real time.
+A request is one sender's: 512 spans of ten agents; the senders take turns. Every agent is heard of once at first.
+Printed per number of agents, over the last 25 s, when windows are full:
 
-* ``us/span``: CPU of everything together, decoding, judging and committing included; ``core``: the same as a share of one;
+* ``us/span``: CPU of everything together, decoding, judging and committing included; ``core``: as a share of one;
 * ``judge``, ``dump``, ``write``: CPU per agent for judging one pane end, encoding it for the store, and writing it with
   its history;
 * ``take``: how long a receiver was kept by the engine for one request, median and worst;
@@ -36,6 +37,7 @@ from bmad_processor.settings import SECOND, EngineSettings
 from bmad_processor.store import Commit, SqliteStore
 
 SPANS = 512
+PER_SENDER = 10
 SERIES = 4
 MEASURED_S = 25.0
 
@@ -76,11 +78,16 @@ class CountingStore(SqliteStore):
         self.n += len(commit.partitions)
 
 
+def of(body: bytes, sender: int) -> bytes:
+    """The request of one sender, made now."""
+    return at(body, time.time_ns()).replace(b"Agent100000", b"S%09d-" % sender)
+
+
 def run(n_agents: int, rate: int, seconds: float) -> None:
     settings = EngineSettings(max_agents=2 * n_agents, early_interval_ns=SECOND // 10)
     judge, dump = Meter(engine, "_judge"), Meter(commit, "dump_partition")
-    n_bodies = max(8, -(-n_agents // SPANS))
-    bodies = [template(seed, SPANS, min(SPANS, n_agents), offset=seed * SPANS % n_agents) for seed in range(n_bodies)]
+    n_senders = max(1, n_agents // PER_SENDER)
+    body = template(1, SPANS, PER_SENDER, offset=1_000_000)  # Agent1000000 to Agent1000009
     process = psutil.Process()
     gc.collect()
     base = process.memory_info().rss
@@ -94,6 +101,9 @@ def run(n_agents: int, rate: int, seconds: float) -> None:
         waits: list[float] = []
         patching_s = cpu_s = 0.0
         n = n_begin = 0
+        for sender in range(n_senders):
+            samples = decoder.decode(Signal.TRACES, of(body, sender)).samples
+            owner.take(time.time_ns(), samples)
         began = time.monotonic()
         while (elapsed := time.monotonic() - began) < seconds:
             if not n_begin and elapsed > seconds - MEASURED_S:
@@ -103,12 +113,11 @@ def run(n_agents: int, rate: int, seconds: float) -> None:
                 dump.reset()
                 store.cpu_s, store.n = 0.0, 0
             patched = time.thread_time()
-            now_ns = time.time_ns()
-            body = at(bodies[n % n_bodies], now_ns)
+            request = of(body, n % n_senders)
             patching_s += time.thread_time() - patched
-            samples = decoder.decode(Signal.TRACES, body).samples
+            samples = decoder.decode(Signal.TRACES, request).samples
             asked = time.perf_counter()
-            owner.take(now_ns, samples)
+            owner.take(time.time_ns(), samples)
             waits.append(time.perf_counter() - asked)
             n += 1
             time.sleep(max(0.0, began + n * SPANS / rate - time.monotonic()))

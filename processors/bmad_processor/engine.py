@@ -213,8 +213,7 @@ def _judge(partition: Partition, end_ns: int, settings: EngineSettings, outputs:
             _advance(partition, name, None, None, panes, end_ns, profile, settings, outputs)
     if profile.auto_scaling_enabled and partition.key.kind == "agent":
         _scale(partition, panes, measured, end_ns, profile, settings, outputs)
-    # an instance is remembered a good while longer than it counts, so that its running totals stay differences
-    window.forget_gone(partition, end_ns - max(settings.no_data_after_ns, 2 * settings.instance_timeout_ns))
+    window.forget_gone(partition, end_ns - _gone_after_ns(settings))
 
 
 def _judge_early(partition: Partition, at_ns: int, settings: EngineSettings, outputs: Outputs) -> None:
@@ -394,11 +393,19 @@ def _reporting(panes: list[Pane], names: Iterable[str]) -> dict[str, int]:
 
 def _next_end(partition: Partition, end_ns: int, settings: EngineSettings) -> int:
     """When to judge the partition again: at the next pane end while anything can change, else much later."""
-    if partition.panes or partition.instances or _is_any_open(partition):
-        return end_ns + settings.interval_ns
-    forget_ns = partition.last_seen_ns + settings.forget_after_ns
+    interval_ns = settings.interval_ns
+    if partition.panes or _is_any_open(partition):
+        return end_ns + interval_ns
+    # silent: all that is left is to forget, first its instances, then itself
+    seen_ns = [instance.last_seen_ns + _gone_after_ns(settings) for instance in partition.instances.values()]
+    forget_ns = min(seen_ns, default=partition.last_seen_ns + settings.forget_after_ns)
     # rounded up to the grid, and one pane further so that "longer than" holds
-    return max(end_ns + settings.interval_ns, forget_ns - forget_ns % settings.interval_ns + 2 * settings.interval_ns)
+    return max(end_ns + interval_ns, forget_ns - forget_ns % interval_ns + 2 * interval_ns)
+
+
+def _gone_after_ns(settings: EngineSettings) -> int:
+    """An instance is remembered a good while longer than it counts, so that its running totals stay differences."""
+    return max(settings.no_data_after_ns, 2 * settings.instance_timeout_ns)
 
 
 def _is_any_open(partition: Partition) -> bool:

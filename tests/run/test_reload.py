@@ -160,6 +160,33 @@ def test_a_queue_stays_while_its_backend_is_down(tmp_path: Path) -> None:
             eventually(lambda: collector.status()["exporters"]["otlp_grpc/kept"]["queue_requests"] == 0)
 
 
+@pytest.mark.parametrize("way", ["memory to disk", "disk to disk", "disk to memory and back"])
+def test_a_durable_queue_is_handed_over(tmp_path: Path, way: str, backend: tuple[Backend, str]) -> None:
+    kept, endpoint = backend
+    stored, plain = {"sending_queue": {"storage": "sqlite"}}, {"sending_queue": {}}
+    before = plain if way.startswith("memory") else stored
+    path = write_config(tmp_path, exporters={"otlp_grpc": to_grpc(f"127.0.0.1:{free_port()}", **before)})
+    with embedded(path) as collector:
+        sent = [otlp.tasks("Planner", n + 1) for n in range(5)]
+        with GrpcClient(collector.endpoints["otlp/grpc"]) as client:
+            for body in sent:
+                client.export(Signal.TRACES, body)
+        if way.endswith("back"):
+
+            def to_memory(tree: dict[str, Any]) -> None:
+                tree["exporters"]["otlp_grpc"] |= plain
+
+            reload(collector, path, to_memory)
+
+        def alive(tree: dict[str, Any]) -> None:
+            tree["exporters"]["otlp_grpc"] |= {"endpoint": endpoint, **stored}
+
+        said = reload(collector, path, alive)
+        assert "exporter otlp_grpc changed" in said
+        eventually(lambda: sorted(ids(kept.bodies(Signal.TRACES))) == sorted(ids(sent)))
+        eventually(lambda: collector.status()["exporters"]["otlp_grpc"]["queue_requests"] == 0)
+
+
 def test_components_come_and_go(tmp_path: Path, backend: tuple[Backend, str]) -> None:
     kept, endpoint = backend
     path = write_config(tmp_path)
@@ -301,8 +328,9 @@ def test_the_store_cannot_be_exchanged(tmp_path: Path) -> None:
         def other(tree: dict[str, Any]) -> None:
             tree["extensions"]["sqlite"]["path"] = str(tmp_path / "other.db")
             tree["processors"]["agent_performance"]["alerts"]["cooldown"] = "1h"
+            tree["service"]["workers"] = 2
 
-        with pytest.raises(ReloadRefused, match=r"other\.db.*restart the collector"):
+        with pytest.raises(ReloadRefused, match=r"other\.db.*from 1 to 2.*restart the collector"):
             reload(collector, path, other)
         assert collector.config.engine is not None
         assert collector.config.engine.cooldown_ns == otlp.SECOND

@@ -20,6 +20,7 @@ from .options import AsJson, checked_endpoint
 from .output import Output
 from .source import ask
 from .text import age, plural
+from .traffic import traffic
 
 if TYPE_CHECKING:
     from bmad_processor.service.overlay import Options
@@ -158,7 +159,7 @@ def show_status(as_json: AsJson = False) -> None:
         "firing_alerts": system["firing_alerts"],
         "lost": losses(own),
     }
-    out.json(data) if as_json else _show_status(out, data)
+    out.json(data) if as_json else _show_status(out, data, traffic(own))
 
 
 def show_log(
@@ -218,7 +219,7 @@ def _note_differences(out: Output, record: Record, options: Options, *, has_conf
         out.note("it keeps the configuration and addresses it was started with; --restart applies others")
 
 
-def _show_status(out: Output, data: dict[str, Any]) -> None:
+def _show_status(out: Output, data: dict[str, Any], passed: list[list[str]]) -> None:
     firing = ", ".join(f"{n} {level}" for level, n in data["firing_alerts"].items() if n)
     lost = "; ".join(f"{part} {name}: {n}" for part, counters in data["lost"].items() for name, n in counters.items())
     rows = [
@@ -227,6 +228,7 @@ def _show_status(out: Output, data: dict[str, Any]) -> None:
         *([name, address] for name, address in data["endpoints"].items()),
         ["Agents", f"{plural(data['agents_total'], 'agent')}, {data['agents_active']} active"],
         ["Firing alerts", firing or "none"],
+        *passed,
         ["Dropped", lost or "nothing"],
         ["State", data["home"]],
         ["Log", data["log"] or "-"],

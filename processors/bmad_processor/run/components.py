@@ -238,9 +238,9 @@ def _want_grpc(name: str, config: GrpcConfig, around: Surroundings) -> Wanted[Li
 
     def build() -> GrpcReceiver:
         # the body is there when the consumer is called: it is admitted then
-        return GrpcReceiver(
-            config, Admitted(around.consumer(name), around.admission(name)), reuse_port=around.shares_ports
-        )
+        admission = around.admission(name)
+        consumer = Admitted(around.consumer(name), admission)
+        return GrpcReceiver(config, consumer, admission, reuse_port=around.shares_ports)
 
     return Wanted(name, (config, may_wait), build, config.endpoint)
 

@@ -195,7 +195,13 @@ class Graph:
         for name, admission in self._admissions.items():
             admission.limit(limiter, limited_signals(config, name.rpartition("/")[0]))
         if limiter is not None and self.intake is not None:
-            limiter.empties({"decoder": self.intake.shed})
+            limiter.empties({"decoder": self.intake.shed, "receivers": self._shed_receivers})
+
+    def _shed_receivers(self) -> None:
+        for receiver in list(self.receivers.parts.values()):
+            shed = getattr(receiver, "shed", None)
+            if shed is not None:
+                shed()
 
     def health(self) -> Health:
         """Whether requests are welcome, and what is wrong; takes no lock."""

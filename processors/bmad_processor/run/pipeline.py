@@ -50,7 +50,6 @@ class Pipeline:
         """Other routes from now on. Called while no request is inside."""
         self._routes = dict(routes)
         self.may_wait = any(route.may_wait for route in self._routes.values())
-        """See `Consumer`."""
 
     def counters(self) -> dict[str, int]:
         """A copy, in order of names."""

@@ -49,6 +49,8 @@ def unchangeable(old: CollectorConfig, new: CollectorConfig) -> list[str]:
     before, after = store_config(old), store_config(new)
     if before is not None and after is not None and before != after:
         found.append(f"the store ({before.path}) cannot be exchanged for another one ({after.path})")
+    if old.workers != new.workers:
+        found.append(f"service::workers cannot be changed from {old.workers} to {new.workers}")
     return found
 
 

@@ -56,7 +56,7 @@ def fold(db: sqlite3.Connection, into: Share, *, shares: int) -> None:
         for name in (COUNTERS, NOW):
             db.execute("DELETE FROM meta WHERE key = ?1 OR key GLOB ?1 || ':*'", (name,))
         rows = [(_SHARES, str(shares))]
-        if now_ns:
+        if now_ns or counters:
             rows += [(into.of(COUNTERS), json.dumps(counters)), (into.of(NOW), str(now_ns))]
         db.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", rows)
         db.execute("COMMIT")

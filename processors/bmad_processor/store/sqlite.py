@@ -25,6 +25,7 @@ from .contract import Commit, Loaded
 from .history import HistoryWriter
 from .lock import OwnerLock
 from .meta import COUNTERS, NOW, Share, fold, latest_ns, n_shares
+from .rescue import is_damaged, rescue
 from .schema import BUSY_TIMEOUT_MS, get_meta, prepare, set_meta
 from .settings_codec import dump_settings
 
@@ -76,6 +77,8 @@ class SqliteStore:
         self._db: sqlite3.Connection | None = None
         try:
             with translate_errors(path):
+                if worker is None and is_damaged(path):
+                    rescue(path, history_size)
                 db = self._db = connect(path)
                 prepare(db, path, history_size)
                 if worker is None:
@@ -257,6 +260,8 @@ def share(path: str, *, workers: int, history_size: int = 1000) -> Iterator[int]
     owner = OwnerLock(path)
     try:
         with translate_errors(path):
+            if is_damaged(path):
+                rescue(path, history_size)
             db = connect(path)
             try:
                 prepare(db, path, history_size)

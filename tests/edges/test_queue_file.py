@@ -269,7 +269,9 @@ def test_queues_of_workers_that_are_gone_are_taken_over(tmp_path: Path) -> None:
     first.file.close([each.row for each, repeats in zip(found, marked, strict=True) if repeats])
     running.file.close()
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == {f"state.db.queue-{n}.db" for n in ("0-otlp_grpc+b", "1-otlp_grpc+b", "3-otlp_grpc+b", "3-otlp_grpc")}
+    assert left == {
+        f"state.db.queue-{n}.db" for n in ("0-otlp_grpc+b", "1-otlp_grpc+b", "3-otlp_grpc+b", "3-otlp_grpc")
+    }
     assert [path.name for path in QueueStorage(database).leftover({"otlp_grpc/b"})] == ["state.db.queue-3-otlp_grpc.db"]
 
     again = StoredQueue(QueueStorage(database, 0, 2), "otlp_grpc/b", fsync=False)

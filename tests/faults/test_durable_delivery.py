@@ -85,7 +85,9 @@ def test_stopped_while_the_backend_is_down_the_rest_is_kept(tmp_path: Path) -> N
         began_s = time.monotonic()
         assert process.stop() == 0
         assert time.monotonic() - began_s < 13
-        kept = re.search(r"(\d+) items in \d+ requests were not delivered at shutdown and are kept on disk", process.log)
+        kept = re.search(
+            r"(\d+) items in \d+ requests were not delivered at shutdown and are kept on disk", process.log
+        )
         assert kept
         assert int(kept[1]) >= len(load.acknowledged)
     with CountingBackend(endpoint) as backend, Process(config, log=tmp_path / "log") as process:
@@ -177,4 +179,3 @@ def test_a_backend_that_refuses_seven_of_ten(tmp_path: Path) -> None:
         assert load.n_refused == 0
         assert len(load.acknowledged) > 10_000
         assert backend.unmarked_repeats == []
-

@@ -70,6 +70,8 @@ def fields(body: bytes) -> Iterator[bytes]:
 class Backend:
     """Records every request. ``on_event`` is called before a request with alert events is answered."""
 
+    may_wait = False
+
     def __init__(self) -> None:
         self._got: list[tuple[Signal, bytes]] = []
         self._lock = threading.Lock()

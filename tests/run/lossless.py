@@ -19,7 +19,10 @@ from .otlp import METHODS
 
 
 class CountingBackend:
-    """A gRPC server that counts spans; metrics and logs are taken and forgotten. ``decide`` may return a status code to refuse a request with, or take its time."""
+    """A gRPC server that counts spans; metrics and logs are taken and forgotten.
+
+    ``decide`` may return a status code to refuse a request with, or take its time.
+    """
 
     def __init__(self, endpoint: str = "127.0.0.1:0") -> None:
         self._lock = threading.Lock()

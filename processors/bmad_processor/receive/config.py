@@ -22,9 +22,9 @@ class GrpcConfig(Config):
     """Address to listen on. `0.0.0.0:4317` accepts from other machines."""
     max_recv_msg_size: BodyLimit = 64 * _MIB
     """Largest request, compressed and decompressed. `max_recv_msg_size_mib` says the same in MiB."""
-    threads: int = Field(default=1, strict=True, ge=1, le=64)
-    """Worker threads. Requests are decoded in Python under one interpreter lock: more threads add switching between
-    them and no throughput. More than one helps only a consumer that waits."""
+    threads: Annotated[int, Field(strict=True, ge=1, le=64)] | None = None
+    """Worker threads. Not set: the receiving thread does the work itself, which is fastest, because requests are
+    decoded in Python under one interpreter lock; when a request waits for a disk (a queue with `storage`), 16."""
 
     @model_validator(mode="before")
     @classmethod

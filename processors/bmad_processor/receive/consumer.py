@@ -25,6 +25,11 @@ ACCEPTED: Final = Accepted()
 class Consumer(Protocol):
     """Takes request bodies; called from several threads at once."""
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether `consume` may block for a disk, so that a thread which serves others must not call it."""
+        ...
+
     def consume(self, signal: Signal, body: bytes) -> Accepted:
         """Take one Export*ServiceRequest in protobuf bytes, decompressed and not yet decoded.
 

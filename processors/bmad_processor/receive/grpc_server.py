@@ -2,7 +2,8 @@
 
 Three decisions, each measured or probed:
 
-* Synchronous with one worker thread: 30 % less CPU per request than `grpc.aio`.
+* Synchronous: 30 % less CPU per request than `grpc.aio`; and run by the receiving thread itself (`grpc_inline`), unless
+  the consumer may wait or threads are asked for.
 * No deserializer: the request stays bytes until the pipeline decodes it (with a trimmed descriptor) and passes it on
   unchanged. With grpcio's generated servicer garbage would be answered INTERNAL; here it is INVALID_ARGUMENT.
 * `grpc.so_reuseport=0`: by default a second server binds the same port silently and gets half of the requests.
@@ -27,6 +28,7 @@ from bmad_processor.errors import StartError
 from bmad_processor.model import Signal
 from bmad_processor.quantities import split_endpoint
 
+from . import grpc_inline
 from .config import GrpcConfig
 from .consumer import Consumer
 from .listen import addresses, bind, release
@@ -43,6 +45,9 @@ _SERVICES: Final = {
 
 _MAX_STREAMS: Final = 100
 """Calls in flight per connection; the 101st waits in the client. grpc-go's and nghttp2's customary value."""
+
+_WAITING_THREADS: Final = 16
+"""Worker threads when a consumer waits for a disk: so many requests can share one write."""
 
 _SUCCESS: Final = b""
 """Export*ServiceResponse without partial_success encodes to nothing."""
@@ -89,12 +94,19 @@ class _Exports(grpc.GenericRpcHandler):
         return self._handlers.get(handler_call_details.method)
 
 
+def _pool(config: GrpcConfig, consumer: Consumer) -> ThreadPoolExecutor:
+    if config.threads is None and not consumer.may_wait and grpc_inline.is_possible():
+        return grpc_inline.InlinePool()
+    threads = config.threads or (_WAITING_THREADS if consumer.may_wait else 1)
+    return ThreadPoolExecutor(threads, thread_name_prefix="otlp-grpc")
+
+
 class GrpcReceiver:
     """Listens for OTLP/gRPC and hands requests to ``consumer``."""
 
     def __init__(self, config: GrpcConfig, consumer: Consumer) -> None:
         self._config = config
-        self._pool: Final = ThreadPoolExecutor(config.threads, thread_name_prefix="otlp-grpc")
+        self._pool: Final = _pool(config, consumer)
         self._exports = _Exports(consumer)
         self._server = grpc.server(  # type: ignore[no-untyped-call] # grpcio ships no types
             self._pool,

@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from bmad_processor.model import Signal
+
 from .config import QueueConfig, RetryConfig
 from .outcome import Permanent, Transient
 from .request import ExportRequest
@@ -30,8 +32,10 @@ COUNTERS: Final = (
     "rejected_items_partial_success",
     "refused_requests_queue_full",
     "retries",
+    *(f"{what}_{signal}" for what in ("sent", "send_failed", "enqueue_failed") for signal in Signal),
 )
-"""Counters that only grow; `queue_requests` and `queue_bytes` are added as the present values."""
+"""Counters that only grow; as present values come `queue_requests` and `queue_bytes`, `queue_size` and `queue_capacity`
+in requests, and `in_flight_requests`. ``<what>_<signal>`` are items by what became of them."""
 
 MULTIPLIER: Final = 1.5
 """Growth of the backoff interval, the Collector's."""
@@ -103,6 +107,8 @@ class SendingQueue:
         self._deadline = float("inf")
         self._thread: threading.Thread | None = None
 
+        self.trouble = ""
+        """Why it cannot deliver; empty while it does. Read without a lock."""
         self._failing_since: float | None = None
         self._is_failure_logged = False
         self._last_line = float("-inf")
@@ -127,6 +133,7 @@ class SendingQueue:
         with self._changed:
             if not self._fits(len(request.body)):
                 self._counts["refused_requests_queue_full"] += 1
+                self._counts[f"enqueue_failed_{request.signal}"] += request.items
                 return False
             self._waiting.append(request)
             self._bytes += len(request.body)
@@ -136,7 +143,14 @@ class SendingQueue:
     def counters(self) -> dict[str, int]:
         """Everything in `COUNTERS`, and what is in the queue now."""
         with self._changed:
-            return {**self._counts, "queue_requests": self._n(), "queue_bytes": self._bytes}
+            return {
+                **self._counts,
+                "queue_requests": self._n(),
+                "queue_bytes": self._bytes,
+                "queue_size": self._n(),
+                "queue_capacity": self._limits.queue_size,
+                "in_flight_requests": int(self._sending is not None),
+            }
 
     def hand_over(self, timeout_s: float) -> list[ExportRequest]:
         """End for a successor; see `request.Exporter`. A request that is being sent when the time is over is given back
@@ -185,6 +199,8 @@ class SendingQueue:
             self._bytes = 0
             self._counts["failed_requests"] += len(left)
             self._counts["failed_items_shutdown"] += sum(request.items for request in left)
+            for request in left:
+                self._counts[f"send_failed_{request.signal}"] += request.items
             given_up = self._counts["failed_items_shutdown"]
         self._sender.close()
         if given_up:
@@ -288,13 +304,16 @@ class SendingQueue:
                 rejected = min(max(rejected, 0), request.items)
                 self._counts["sent_requests"] += 1
                 self._counts["sent_items"] += request.items - rejected
+                self._counts[f"sent_{request.signal}"] += request.items - rejected
                 self._counts["rejected_items_partial_success"] += rejected
             else:
                 self._counts["failed_requests"] += 1
                 self._counts[failed_as] += request.items
+                self._counts[f"send_failed_{request.signal}"] += request.items
         self._tell(request, failed_as is None)
 
     def _note_failure(self, reason: str) -> None:
+        self.trouble = reason
         if self._failing_since is not None:
             return
         now = self._failing_since = self._clock()
@@ -304,6 +323,7 @@ class SendingQueue:
             _LOG.warning("exporter %s: cannot deliver: %s", self._name, reason)
 
     def _note_success(self) -> None:
+        self.trouble = ""
         if self._failing_since is None:
             return
         if self._is_failure_logged:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pty
 import random
+import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +27,7 @@ from bmad_processor.run.collector import Collector
 
 from . import otlp
 from .backends import Backend, grpc_backend
-from .collectors import FAST, Api, Process, embedded, eventually, to_grpc, write_config
+from .collectors import FAST, PROGRAM, Api, Process, embedded, eventually, to_grpc, write_config
 from .otlp import GrpcClient, post
 
 Edit = Callable[[dict[str, Any]], None]
@@ -88,7 +91,7 @@ def test_connections_alerts_and_baselines_stay(tmp_path: Path) -> None:
             def pane(is_error: bool, n: int = 10) -> None:
                 nonlocal now_ns
                 client.export(Signal.TRACES, otlp.tasks("Planner", n, end_ns=now_ns, is_error=is_error))
-                collector.status()  # the engine has it before the clock goes on
+                api.intake()  # the engine has it before the clock moves on
                 now_ns += otlp.SECOND
 
             for _ in range(6):
@@ -157,6 +160,33 @@ def test_a_queue_stays_while_its_backend_is_down(tmp_path: Path) -> None:
             eventually(lambda: collector.status()["exporters"]["otlp_grpc/kept"]["queue_requests"] == 0)
 
 
+@pytest.mark.parametrize("way", ["memory to disk", "disk to disk", "disk to memory and back"])
+def test_a_durable_queue_is_handed_over(tmp_path: Path, way: str, backend: tuple[Backend, str]) -> None:
+    kept, endpoint = backend
+    stored, plain = {"sending_queue": {"storage": "sqlite"}}, {"sending_queue": {}}
+    before = plain if way.startswith("memory") else stored
+    path = write_config(tmp_path, exporters={"otlp_grpc": to_grpc(f"127.0.0.1:{free_port()}", **before)})
+    with embedded(path) as collector:
+        sent = [otlp.tasks("Planner", n + 1) for n in range(5)]
+        with GrpcClient(collector.endpoints["otlp/grpc"]) as client:
+            for body in sent:
+                client.export(Signal.TRACES, body)
+        if way.endswith("back"):
+
+            def to_memory(tree: dict[str, Any]) -> None:
+                tree["exporters"]["otlp_grpc"] |= plain
+
+            reload(collector, path, to_memory)
+
+        def alive(tree: dict[str, Any]) -> None:
+            tree["exporters"]["otlp_grpc"] |= {"endpoint": endpoint, **stored}
+
+        said = reload(collector, path, alive)
+        assert "exporter otlp_grpc changed" in said
+        eventually(lambda: sorted(ids(kept.bodies(Signal.TRACES))) == sorted(ids(sent)))
+        eventually(lambda: collector.status()["exporters"]["otlp_grpc"]["queue_requests"] == 0)
+
+
 def test_components_come_and_go(tmp_path: Path, backend: tuple[Backend, str]) -> None:
     kept, endpoint = backend
     path = write_config(tmp_path)
@@ -187,7 +217,7 @@ def test_components_come_and_go(tmp_path: Path, backend: tuple[Backend, str]) ->
             post(gone, Signal.TRACES, otlp.tasks("Planner", 1))
         assert post(f"127.0.0.1:{port}", Signal.TRACES, otlp.tasks("Planner", 1))[0] == 200
         eventually(lambda: len(ids(kept.bodies(Signal.TRACES))) == 7)
-        assert set(collector.endpoints) == {"api", "otlp/second/http"}
+        assert {name for name in collector.endpoints if name.startswith("otlp")} == {"otlp/second/http"}
 
 
 def test_the_engine_and_its_store_go_and_come_back(tmp_path: Path) -> None:
@@ -254,6 +284,43 @@ def test_what_cannot_start_changes_nothing(tmp_path: Path, what: str, backend: t
         eventually(lambda: set(ids(sent)) <= set(ids(kept.bodies(Signal.TRACES))))
 
 
+def test_a_listener_is_exchanged_at_its_address(tmp_path: Path) -> None:
+    """Two that change places as well; what cannot start gives the addresses back."""
+    first, second = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    path = write_config(tmp_path)
+
+    def places(grpc_at: str, http_at: str, **more: Any) -> Edit:
+        def change(tree: dict[str, Any]) -> None:
+            tree["receivers"]["otlp"]["protocols"] = {
+                "grpc": {"endpoint": grpc_at, **more},
+                "http": {"endpoint": http_at},
+            }
+
+        return change
+
+    edit(path, places(first, second))
+    with embedded(path) as collector:
+        for change, expected in (
+            (places(first, second, max_recv_msg_size="1MiB"), (first, second)),
+            (places(second, first), (second, first)),
+        ):
+            reload(collector, path, change)
+            assert (collector.endpoints["otlp/grpc"], collector.endpoints["otlp/http"]) == expected
+            with GrpcClient(expected[0]) as client:
+                client.export(Signal.TRACES, otlp.tasks("Planner", 1))
+            assert post(expected[1], Signal.TRACES, otlp.tasks("Planner", 1))[0] == 200
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            with pytest.raises(StartError):
+                reload(collector, path, places(first, f"127.0.0.1:{taken.getsockname()[1]}"))
+        assert (collector.endpoints["otlp/grpc"], collector.endpoints["otlp/http"]) == (second, first)
+        with GrpcClient(second) as client:
+            client.export(Signal.TRACES, otlp.tasks("Planner", 1))
+        assert post(first, Signal.TRACES, otlp.tasks("Planner", 1))[0] == 200
+        assert Api(collector.endpoints["api"]).tasks_of("Planner") == 6
+
+
 def test_the_store_cannot_be_exchanged(tmp_path: Path) -> None:
     path = write_config(tmp_path)
     with embedded(path) as collector:
@@ -261,8 +328,9 @@ def test_the_store_cannot_be_exchanged(tmp_path: Path) -> None:
         def other(tree: dict[str, Any]) -> None:
             tree["extensions"]["sqlite"]["path"] = str(tmp_path / "other.db")
             tree["processors"]["agent_performance"]["alerts"]["cooldown"] = "1h"
+            tree["service"]["workers"] = 2
 
-        with pytest.raises(ReloadRefused, match=r"other\.db.*restart the collector"):
+        with pytest.raises(ReloadRefused, match=r"other\.db.*from 1 to 2.*restart the collector"):
             reload(collector, path, other)
         assert collector.config.engine is not None
         assert collector.config.engine.cooldown_ns == otlp.SECOND
@@ -348,7 +416,7 @@ def test_the_process_reloads_on_sighup(tmp_path: Path) -> None:
             client.export(Signal.TRACES, otlp.tasks("Planner", 3))
             good = path.read_text()
             path.write_text('{"receivers": {"otlp": {"protocol": {}}}}')
-            process.signal(1)
+            process.signal(signal.SIGHUP)
             rejected = eventually(lambda: api.status()["config"]["last_reload"])
             assert rejected["outcome"] == "rejected"
             assert "unknown key 'protocol'" in process.log
@@ -356,13 +424,36 @@ def test_the_process_reloads_on_sighup(tmp_path: Path) -> None:
             client.export(Signal.TRACES, otlp.tasks("Planner", 3))
             path.write_text(good)
             edit(path, lambda tree: tree["processors"]["agent_performance"]["alerts"].update(cooldown="2s"))
-            process.signal(1)
+            process.signal(signal.SIGHUP)
             eventually(lambda: api.status()["config"]["generation"] == 2)
             client.export(Signal.TRACES, otlp.tasks("Planner", 3))
             assert api.tasks_of("Planner") == 9
             assert "engine changed" in process.log
         assert api.status()["pid"] == process.pid != os.getpid()
         assert process.stop() == 0
+
+
+def test_a_terminal_that_is_closed_ends_what_runs_in_it(tmp_path: Path) -> None:
+    """The same signal as a reload, but nobody is there any more who could stop it."""
+    path = write_config(tmp_path)
+    here, there = pty.openpty()
+    log = tmp_path / "log"
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(
+            ["setsid", "--ctty", str(PROGRAM), "collector", "--config", str(path)], stdin=there, stdout=out, stderr=out
+        ) as child,
+    ):
+        os.close(there)
+        try:
+            eventually(lambda: " ready: " in log.read_text())
+            child.send_signal(signal.SIGHUP)
+            eventually(lambda: "configuration 2 is in force" in log.read_text())
+            os.close(here)
+            assert child.wait(20) == 0
+        finally:
+            child.kill()
+    assert "the terminal is gone" in log.read_text()
 
 
 def test_a_wrong_file_is_every_problem_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -45,6 +45,7 @@ def collector(config: Configs, settings: Settings = None) -> None:
 def validate(config: Configs, settings: Settings = None, as_json: AsJson = False) -> None:
     """Check configuration files without starting anything; every problem is named with file and line."""
     from bmad_processor.config import load_config
+    from bmad_processor.config.sources import source_name
 
     out = Output()
     try:
@@ -60,7 +61,7 @@ def validate(config: Configs, settings: Settings = None, as_json: AsJson = False
     else:
         for warning in checked.warnings:
             out.note(f"warning: {warning}")
-        out.line("valid: " + ", ".join(str(path) for path in config))
+        out.line("valid: " + ", ".join(map(source_name, config)))
 
 
 def print_config(

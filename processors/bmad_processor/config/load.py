@@ -15,12 +15,22 @@ from .complaints import check, one_of, unknown_key
 from .expand import expand
 from .merge import merge
 from .profiles import load_profiles
-from .schema import AGENT_PERFORMANCE, SECTIONS, SINGLE, TYPES, CollectorConfig, ServiceConfig, split_id, type_of
+from .schema import (
+    AGENT_PERFORMANCE,
+    SECTIONS,
+    SINGLE,
+    TYPES,
+    CollectorConfig,
+    ServiceConfig,
+    count_workers,
+    split_id,
+    type_of,
+)
 from .sources import MAX_SOURCES, Source, read_setting, read_source, source_name
 from .spellings import check_spellings, old_spellings
 from .stock import instead_of
 from .tree import Node, entries, find, items, problem, show
-from .wiring import check_clashes, check_destinations, check_pipelines, check_store
+from .wiring import check_clashes, check_destinations, check_pipelines, check_queues, check_store
 
 
 def load_config(
@@ -96,6 +106,7 @@ def _check(root: Node, environ: Mapping[str, str]) -> tuple[CollectorConfig | No
         for section, configs in defined.items()
     }
     problems += check_destinations(root, pipelines, running["exporters"])
+    problems += check_queues(root, service, running["exporters"])
     problems += check_clashes(root, running)
     problems += check_store(root, service, pipelines)
     performance = next((c for c in running["processors"].values() if isinstance(c, AgentPerformanceConfig)), None)
@@ -107,6 +118,7 @@ def _check(root: Node, environ: Mapping[str, str]) -> tuple[CollectorConfig | No
         pipelines=pipelines,
         profiles=profiles,
         profile_paths=tuple(profile_paths),
+        workers=count_workers(service.workers),
         engine=performance.to_settings(profiles) if performance is not None else None,
         telemetry=service.telemetry,
     )

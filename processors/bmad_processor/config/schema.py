@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
 
 from bmad_processor.emit.config import DebugConfig, FileConfig, OtlpGrpcConfig, OtlpHttpConfig
 from bmad_processor.errors import Problem
@@ -41,11 +44,28 @@ class PipelineConfig(Config):
     """Ids of the exporters it hands the received telemetry to; at least one."""
 
 
+MAX_WORKERS: Final = 64
+"""Every worker is connected to every other one."""
+
+
+Workers = Literal["auto"] | Annotated[int, Field(strict=True, ge=1, le=MAX_WORKERS)]
+
+
+def count_workers(workers: Workers) -> int:
+    """The number of processes that ``workers`` stands for on this machine."""
+    if workers == "auto":
+        return min(MAX_WORKERS, len(os.sched_getaffinity(0)))
+    return workers
+
+
 class ServiceConfig(Config):
     """Which of the defined components run, and how they are connected."""
 
     extensions: Names = ()
     """Ids of the extensions to start."""
+    workers: Workers = 1
+    """Processes that take telemetry, 1 to 64, or `auto`: one for each CPU this process may use. More than one share the
+    ports and split the agents among them; see docs/workers.md."""
     telemetry: TelemetryConfig = TelemetryConfig()
     """What the collector says about itself."""
     pipelines: Annotated[dict[str, PipelineConfig], OrEmptyMapping]
@@ -133,6 +153,10 @@ class CollectorConfig:
     """The files and directories that `profiles` come from."""
     engine: EngineSettings | None = None
     """None when no pipeline uses `agent_performance`."""
+    workers: int = 1
+    """Processes that take telemetry."""
+    worker: int = 0
+    """Which of them runs by this."""
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     warnings: tuple[Problem, ...] = ()
     """What is odd but can run, such as a component that nothing uses."""

@@ -48,7 +48,6 @@ MISSING: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "nop": "the exporter debug",
         },
         "extensions": {
-            "healthcheckv2": "/healthz of the api extension",
             "zpages": _API,
             "pprof": "py-spy, which needs nothing in the process",
             "file_storage": "the extension sqlite",

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
+from bmad_processor.emit import storage_of
 from bmad_processor.emit.config import OtlpHttpConfig
 from bmad_processor.errors import Problem
 from bmad_processor.fields import Config
@@ -103,6 +104,17 @@ def check_store(root: Node, service: ServiceConfig, pipelines: Mapping[str, Pipe
     for component in needing:
         message = f"{show(component)} cannot run without a store"
         yield problem(root, ("service", "extensions"), message, "sqlite listed here", at_key=True)
+
+
+def check_queues(root: Node, service: ServiceConfig, exporters: Mapping[str, Config]) -> Iterator[Problem]:
+    """Queues that are to be kept by an extension that does not run, or keeps nothing."""
+    keepers = [component for component in service.extensions if type_of("extensions", component) == "sqlite"]
+    for component, config in exporters.items():
+        storage = storage_of(config)
+        if storage is not None and storage not in keepers:
+            message = f"{show(storage)} is no storage that runs"
+            expected = one_of(keepers) if keepers else "the id of a sqlite extension, listed in service::extensions"
+            yield problem(root, ("exporters", component, "sending_queue", "storage"), message, expected)
 
 
 def check_clashes(root: Node, running: Mapping[str, Mapping[str, Config]]) -> Iterator[Problem]:

@@ -22,6 +22,8 @@ _MAX_TEXT: Final = 64 * 1024
 class DebugSender:
     """One line per request; with `detailed` its content as protobuf text."""
 
+    can_join = False  # a line for each request
+
     def __init__(self, config: DebugConfig) -> None:
         self._is_detailed = config.verbosity == "detailed"
 

@@ -110,15 +110,19 @@ def _pool(config: GrpcConfig, consumer: Consumer, admission: Admission) -> Threa
 class GrpcReceiver:
     """Listens for OTLP/gRPC and hands requests to ``consumer``."""
 
-    def __init__(self, config: GrpcConfig, consumer: Consumer, admission: Admission | None = None) -> None:
+    def __init__(
+        self, config: GrpcConfig, consumer: Consumer, admission: Admission | None = None, *, reuse_port: bool = False
+    ) -> None:
+        """``reuse_port``: other processes of this collector listen on the same port."""
         self._config = config
+        self._reuse_port = reuse_port
         self._pool: Final = _pool(config, consumer, admission or Admission())
         self._exports = _Exports(consumer)
         self._server = grpc.server(  # type: ignore[no-untyped-call] # grpcio ships no types
             self._pool,
             handlers=(self._exports,),
             options=(
-                ("grpc.so_reuseport", 0),
+                ("grpc.so_reuseport", int(reuse_port)),
                 ("grpc.max_receive_message_length", config.max_recv_msg_size),
                 ("grpc.max_concurrent_streams", _MAX_STREAMS),
                 # with bandwidth probing the windows of calls that only wait grow to megabytes each
@@ -155,7 +159,7 @@ class GrpcReceiver:
     def _bind(self) -> int:
         endpoint = self._config.endpoint
         _, asked = split_endpoint(endpoint)
-        if asked:
+        if asked and not self._reuse_port:
             # grpcio is content when one of several addresses could be bound; a taken one must be an error
             release(bind(endpoint))
         port = asked

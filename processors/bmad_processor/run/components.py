@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from bmad_processor.config import ApiConfig, CollectorConfig
 from bmad_processor.config.schema import type_of
-from bmad_processor.emit import build_exporter
+from bmad_processor.emit import QueueStorage, build_exporter, storage_of
 from bmad_processor.emit.request import Exporter
 from bmad_processor.export.families import Family
 from bmad_processor.fields import Config
@@ -29,7 +30,6 @@ from bmad_processor.store import Reader, Snapshot, StoreReader
 from bmad_processor.store.config import SqliteConfig
 
 from .admitted import Admitted
-from .host import EngineHost
 from .part import Listener, Part, Wanted
 from .telemetry_parts import SelfTelemetry, want_health_check, wanted_telemetry
 
@@ -57,6 +57,14 @@ class ApiFactory(Protocol):
     ) -> Any: ...
 
 
+class Committing(Protocol):
+    """An engine, or several, seen by who asks a question."""
+
+    def commit_now(self, timeout_s: float) -> bool:
+        """See `host.EngineHost.commit_now`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a component may use of the collector it is part of."""
@@ -64,7 +72,7 @@ class Surroundings:
     config: CollectorConfig
     status: Callable[[], dict[str, Any]]
     """The body of ``/api/v1/status``; may be called at any time from any thread."""
-    host: Callable[[], EngineHost | None]
+    host: Callable[[], Committing | None]
     """The engine's host as it is now; a reload may put another one in its place."""
     flush: Callable[[], None]
     """Gives the engine what was acknowledged and not handed over yet."""
@@ -79,6 +87,8 @@ class Surroundings:
     """Whether requests are welcome; takes no lock."""
     metrics: SelfTelemetry
     """What the collector knows of itself."""
+    shares_ports: bool = False
+    """Whether other processes listen on the receivers' ports too."""
 
 
 def store_config(config: CollectorConfig) -> SqliteConfig | None:
@@ -95,7 +105,7 @@ _COMMIT_WAIT_S: Final = 2.0
 class _UpToDate:
     """Looks into the store after everything received so far is in it."""
 
-    def __init__(self, reader: Reader, host: Callable[[], EngineHost | None], flush: Callable[[], None]) -> None:
+    def __init__(self, reader: Reader, host: Callable[[], Committing | None], flush: Callable[[], None]) -> None:
         self._reader = reader
         self._host = host
         self._flush = flush
@@ -183,13 +193,28 @@ def wanted_processors(around: Surroundings) -> Iterator[Wanted[Part]]:
 
 def wanted_exporters(config: CollectorConfig) -> Iterator[Wanted[Exporter]]:
     """In the order of the configuration."""
+    storage = queue_storage(config)
     for name, block in config.exporters.items():
-        yield _want_exporter(name, block)
+        yield _want_exporter(name, block, storage)
 
 
-def _want_exporter(name: str, block: Config) -> Wanted[Exporter]:
+def _want_exporter(name: str, block: Config, storage: QueueStorage | None) -> Wanted[Exporter]:
     kind = type_of("exporters", name) or name
-    return Wanted(name, (block,), lambda: build_exporter(name, kind, block))
+    used = storage if storage_of(block) is not None else None
+    return Wanted(name, (block, used), lambda: build_exporter(name, kind, block, used))
+
+
+def queue_storage(config: CollectorConfig) -> QueueStorage | None:
+    """Where durable queues are: beside the store."""
+    store = store_config(config)
+    return None if store is None else QueueStorage(Path(store.path), config.worker, config.workers)
+
+
+def forgotten_queues(config: CollectorConfig) -> Iterator[Path]:
+    """Files of durable queues that no exporter has any more."""
+    storage = queue_storage(config)
+    if storage is not None:
+        yield from storage.leftover({name for name, block in config.exporters.items() if storage_of(block) is not None})
 
 
 # Receivers ------------------------------------------------------------------------------------------------------------
@@ -209,22 +234,19 @@ def _want_grpc(name: str, config: GrpcConfig, around: Surroundings) -> Wanted[Li
     # it has other threads when exporters wait for a disk
     receiver = name.rpartition("/")[0]
     exporters = [p.exporters for p in around.config.pipelines.values() if receiver in p.receivers]
-    may_wait = any(_is_stored(around.config.exporters[name]) for names in exporters for name in names)
+    may_wait = any(storage_of(around.config.exporters[name]) is not None for names in exporters for name in names)
 
     def build() -> GrpcReceiver:
         # the body is there when the consumer is called: it is admitted then
         admission = around.admission(name)
-        return GrpcReceiver(config, Admitted(around.consumer(name), admission), admission)
+        consumer = Admitted(around.consumer(name), admission)
+        return GrpcReceiver(config, consumer, admission, reuse_port=around.shares_ports)
 
     return Wanted(name, (config, may_wait), build, config.endpoint)
 
 
-def _is_stored(exporter: Config) -> bool:
-    return getattr(getattr(exporter, "sending_queue", None), "storage", None) is not None
-
-
 def _want_http(name: str, config: HttpConfig, around: Surroundings) -> Wanted[Listener]:
     def build() -> HttpReceiver:
-        return HttpReceiver(config, around.consumer(name), around.admission(name))
+        return HttpReceiver(config, around.consumer(name), around.admission(name), reuse_port=around.shares_ports)
 
     return Wanted(name, (config,), build, config.endpoint)

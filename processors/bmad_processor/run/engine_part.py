@@ -12,6 +12,7 @@ from bmad_processor.config import CollectorConfig
 from bmad_processor.config.agent_performance import AgentPerformanceConfig
 from bmad_processor.emit import ConsoleWriter
 from bmad_processor.emit.request import Exporter
+from bmad_processor.errors import StoreError
 from bmad_processor.model import Signal
 from bmad_processor.settings import SECOND, EngineSettings, Profiles
 from bmad_processor.store import Store
@@ -85,6 +86,8 @@ class EnginePart:
     def restart(self, config: CollectorConfig) -> None:
         """As `change` with panes of another length: a last commit, and another host that goes on from it. Raises
         StoreError; then no engine runs until it is restarted by a configuration that works."""
+        if self.host.trouble:  # what is not written would be forgotten
+            raise StoreError(f"the engine cannot be restarted while its store cannot be written: {self.host.trouble}")
         self._config = config
         settings, _ = _engine_of(config)
         self.host.stop()

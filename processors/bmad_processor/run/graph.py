@@ -7,6 +7,7 @@ so that nothing comes in any more when the last commit is made, and the exporter
 from __future__ import annotations
 
 import gc
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from bmad_processor.store import SqliteStore
 from .components import (
     ApiFactory,
     Surroundings,
+    forgotten_queues,
     store_config,
     wanted_exporters,
     wanted_extensions,
@@ -38,13 +40,16 @@ from .engine_part import EnginePart, interval_ns
 from .gate import Gate, Gated
 from .health import troubles_of
 from .host import EngineHost
-from .intake import Intake
+from .intake import Intake, SampleSink
 from .measured import Measured, Requests
 from .part import Listener, Part
 from .pipeline import Pipeline
 from .routing import limited_signals, processors_of, routes_of
 from .shelf import Shelf
 from .telemetry_parts import SelfTelemetry
+from .workers.place import Place
+
+_LOG: Final = logging.getLogger("bmad_otel.collector")
 
 STOP_DEADLINE_S: Final = 10.0
 """All parts together; a container runtime kills after 10 s to 30 s."""
@@ -67,8 +72,10 @@ class Graph:
         console: ConsoleWriter | None = None,
         clock: Callable[[], int] = time.time_ns,
         on_step: Callable[[str], None] | None = None,
+        place: Place | None = None,
     ) -> None:
         self.config = config
+        self._place = place
         self._status = status
         self._build_api = build_api
         self._console = console
@@ -93,15 +100,27 @@ class Graph:
 
     def start(self) -> None:
         """Raises StartError or StoreError; what has been started is for `stop`."""
+        self.prepare()
+        self.listen()
+
+    def prepare(self) -> None:
+        """Everything that others do not connect to. As `start`."""
         config = self.config
         self.open_store(config)
+        for path in forgotten_queues(config) if not config.worker else ():
+            _LOG.warning("%s is the queue of an exporter that is not there any more: it is left as it is", path)
         for exporter in wanted_exporters(config):
             self.exporters.start(exporter)
         around = self.surroundings(config)
         for processor in wanted_processors(around):
             self.processors.start(processor)
         self.start_engine(config)
-        self.intake = Intake(self._host(), interval_ns=interval_ns(config), clock=self._clock)
+        self.intake = Intake(None, interval_ns=interval_ns(config), clock=self._clock)
+        self.intake.host = self._sink()
+
+    def listen(self) -> None:
+        """Everything that others connect to. As `start`."""
+        config = self.config
         around = self.surroundings(config)
         for extension in wanted_extensions(around):
             self.extensions.start(extension)
@@ -117,6 +136,8 @@ class Graph:
         self.extensions.stop_all(deadline)
         if self.intake is not None:
             self.intake.stop()
+        if self._place is not None:
+            self._place.leave(deadline.left_s)
         self.stop_engine()
         self.processors.stop_all(deadline)
         self.exporters.stop_together(deadline)
@@ -137,7 +158,15 @@ class Graph:
             admission=self._admission,
             health=self.health,
             metrics=SelfTelemetry(self._status, self.identity, "detailed"),
+            shares_ports=self._place is not None,
         )
+
+    def _sink(self) -> SampleSink | None:
+        """Where samples go: to the engine here, or to the owners of their partitions, this one among them."""
+        if self.engine is None or self._place is None:
+            return self._host()
+        assert self.intake is not None, "it has the decoder"
+        return self._place.route(self._host, self.intake, clock=self._clock)
 
     def _host(self) -> EngineHost | None:
         return None if self.engine is None else self.engine.host
@@ -214,7 +243,8 @@ class Graph:
         block = store_config(config)
         if block is not None:
             performance = config.agent_performance or AgentPerformanceConfig()
-            self.store = SqliteStore(
+            open_ = SqliteStore if self._place is None else self._place.open_store
+            self.store = open_(
                 block.path, history_size=performance.history.size, max_alerts=performance.alerts.max_alerts
             )
 
@@ -249,8 +279,9 @@ class Graph:
     def connect_engine(self, config: CollectorConfig) -> None:
         """What is received goes to the engine that runs now, in panes of its length."""
         assert self.intake is not None, "it has been started"
-        self.intake.host = self._host()
-        self.intake.set_interval(interval_ns(config))
+        self.intake.host = self._sink()
+        if self.intake.interval_ns != interval_ns(config):
+            self.intake.set_interval(interval_ns(config))
 
     def leave(self, name: str, stop: Callable[[], None]) -> None:
         """A part that nobody needs any more ends in the background; `stop` waits for it."""
@@ -290,6 +321,7 @@ class Graph:
                 "log_lines_left_out": lines_left_out(),
             },
             "health": self.health().to_dict(),
+            **({} if self._place is None else {"router": self._place.counters()}),
         }
 
     def _pipelines(self) -> dict[str, dict[str, int]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from bmad_processor.agent_names import is_cleaned
@@ -46,7 +46,7 @@ class Intake:
         self.lock = threading.Lock()
         """Of the decoder and the counters. Decoding holds the interpreter lock anyway."""
         self.decoder = Decoder(interval_ns=interval_ns)
-        self._interval_ns = interval_ns
+        self.interval_ns = interval_ns
         self._clock = clock
         self._counters: dict[str, int] = {}
         self._handing_over = threading.Lock()  # batches reach the engine in the order in which they came
@@ -90,18 +90,33 @@ class Intake:
                 _LOG.exception("internal error: %d samples were not judged", len(samples))
 
     def set_interval(self, interval_ns: int) -> None:
-        """Panes of another length from now on."""
+        """Panes of another length from now on. Called while no request is inside."""
         self.flush()
         with self.lock:
-            self._interval_ns = interval_ns
+            self.interval_ns = interval_ns
             self.decoder = Decoder(interval_ns=interval_ns)
+
+    def new_token_senders(self) -> list[tuple[str, str]]:
+        """As `Decoder.new_token_senders`."""
+        with self.lock:
+            return self.decoder.new_token_senders()
+
+    def all_token_senders(self) -> list[tuple[str, str]]:
+        """As `Decoder.all_token_senders`."""
+        with self.lock:
+            return self.decoder.all_token_senders()
+
+    def told_token_senders(self, senders: Iterable[tuple[str, str]], time_ns: int) -> list[Sample]:
+        """As `Decoder.told_token_senders`."""
+        with self.lock:
+            return self.decoder.told_token_senders(senders, time_ns)
 
     def shed(self) -> None:
         """Empties the decoder's caches, for want of memory. What is held goes to the engine first."""
         self.flush()
         with self.lock:
             if not self.decoder.n_waiting:
-                self.decoder = Decoder(interval_ns=self._interval_ns)
+                self.decoder = Decoder(interval_ns=self.interval_ns)
 
     def stop(self) -> None:
         """Hands over what is held, when no more comes. Safe to call twice."""

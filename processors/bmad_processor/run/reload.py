@@ -18,7 +18,14 @@ from bmad_processor.errors import ProcessorError, ReloadRefused
 from bmad_processor.quantities import split_endpoint
 from bmad_processor.settings import Profiles
 
-from .components import store_config, wanted_exporters, wanted_extensions, wanted_processors, wanted_receivers
+from .components import (
+    forgotten_queues,
+    store_config,
+    wanted_exporters,
+    wanted_extensions,
+    wanted_processors,
+    wanted_receivers,
+)
 from .deadline import Deadline
 from .engine_part import interval_ns
 from .graph import LISTENER_SHARE_S, STOP_DEADLINE_S, Graph
@@ -42,6 +49,8 @@ def unchangeable(old: CollectorConfig, new: CollectorConfig) -> list[str]:
     before, after = store_config(old), store_config(new)
     if before is not None and after is not None and before != after:
         found.append(f"the store ({before.path}) cannot be exchanged for another one ({after.path})")
+    if old.workers != new.workers:
+        found.append(f"service::workers cannot be changed from {old.workers} to {new.workers}")
     return found
 
 
@@ -75,6 +84,7 @@ class Change:
             said += self._exchange_exporters()
             said += self._exchange(graph.processors, wanted_processors(around), "processor")
             said += self._change_engine()
+            graph.config = new
             self._route_by(new)
             around = graph.surroundings(new)
             # after the routes: a new receiver finds its pipeline, and the gate is still closed
@@ -83,11 +93,12 @@ class Change:
         except BaseException:
             self._roll_back()
             raise
-        graph.config = new
         graph.gate.open()
         for end in self._at_last:
             end()
         graph.forget_pipelines(new)
+        for file in set(forgotten_queues(new)) - set(forgotten_queues(self._old)):
+            _LOG.warning("%s is no longer used: what waits in it stays there until its exporter is stored again", file)
         if store_config(new) is None:
             graph.close_store()
         return said
@@ -98,6 +109,7 @@ class Change:
                 step()
             except ProcessorError as error:  # somebody took the port in between: the rest comes back all the same
                 _LOG.error("the reload failed, and so did its undoing: %s", error)
+        self._graph.config = self._old
         self._route_by(self._old)  # the parts that came back are others than those that went
         self._graph.gate.open()
 
@@ -133,6 +145,7 @@ class Change:
     def _close_gate(self) -> None:
         if not self._graph.gate.close(Deadline(_EMPTY_S)):
             _LOG.warning("requests are still in hand after %g s, changing the configuration all the same", _EMPTY_S)
+        self._graph.flush()  # what was acknowledged is the old engine's
 
     def _exchange_exporters(self) -> list[str]:
         shelf = self._graph.exporters
@@ -207,9 +220,11 @@ class Change:
         self._graph.engine.change(config)
 
     def _fit_store(self, config: CollectorConfig) -> None:
-        performance = config.agent_performance or AgentPerformanceConfig()
-        assert self._graph.store is not None, "an engine has a store"
-        self._graph.store.fit(history_size=performance.history.size, max_alerts=performance.alerts.max_alerts)
+        # only when it is asked for: a disk that is full for now must not keep a threshold from being changed
+        if _kept_by(self._old) != _kept_by(self._new):
+            assert self._graph.store is not None, "an engine has a store"
+            history_size, max_alerts = _kept_by(config)
+            self._graph.store.fit(history_size=history_size, max_alerts=max_alerts)
 
     def _route_by(self, config: CollectorConfig) -> None:
         graph = self._graph
@@ -250,6 +265,12 @@ def _judged_by(config: CollectorConfig) -> object:
     """What the engine is told, but for the content of profile files: those are looked after all the time."""
     settings = None if config.engine is None else replace(config.engine, profiles=Profiles())
     return settings, config.agent_performance, config.profile_paths
+
+
+def _kept_by(config: CollectorConfig) -> tuple[int, int]:
+    """Points of history and alerts that the store keeps."""
+    performance = config.agent_performance or AgentPerformanceConfig()
+    return performance.history.size, performance.alerts.max_alerts
 
 
 def _end(shelf: Shelf[P], name: str) -> None:

@@ -18,8 +18,7 @@ from typing import BinaryIO
 
 from bmad_processor.config.schema import type_of
 from bmad_processor.errors import ConfigError, ProcessorError
-from bmad_processor.run.collector import Collector
-from bmad_processor.run.service import RELOAD, run_collector
+from bmad_processor.run.service import RELOAD, AnyCollector, run_collector
 from bmad_processor.settings import SECOND
 from bmad_processor.web import build_api
 
@@ -39,7 +38,7 @@ def serve(home: Home, configs: Sequence[Path], *, log: Path | None, on_ready: Ca
 
     is_told = False
 
-    def tell(collector: Collector) -> None:
+    def tell(collector: AnyCollector) -> None:
         nonlocal is_told
         write_record(home, _record(home, collector, identity, configs, log))  # a reload may have moved something
         if on_ready is not None and not is_told:
@@ -52,7 +51,9 @@ def serve(home: Home, configs: Sequence[Path], *, log: Path | None, on_ready: Ca
         forget(home, identity)
 
 
-def _record(home: Home, collector: Collector, identity: Identity, configs: Sequence[Path], log: Path | None) -> Record:
+def _record(
+    home: Home, collector: AnyCollector, identity: Identity, configs: Sequence[Path], log: Path | None
+) -> Record:
     api, grpc, http = None, None, None
     for name, address in collector.endpoints.items():
         component, _, protocol = name.rpartition("/")

@@ -49,9 +49,9 @@ def key_of(attribute: bytes) -> bytes:
 class Attributes:
     """Reads the wanted keys out of lists of attribute bytes."""
 
-    def __init__(self, wanted: Iterable[str]) -> None:
+    def __init__(self, wanted: Iterable[str], *, limit: int = CACHE_SIZE) -> None:
         self.wanted = frozenset(key.encode() for key in wanted)
-        self._seen: Recent[bytes, tuple[str, str] | None] = Recent(CACHE_SIZE)
+        self._seen: Recent[bytes, tuple[str, str] | None] = Recent(limit)
 
     def read(self, attributes: Iterable[bytes]) -> dict[str, str]:
         """Wanted keys to their text. Of a key sent twice (which OTLP forbids) the first counts."""
@@ -61,7 +61,7 @@ class Attributes:
             if key_of(attribute) not in wanted:
                 continue
             try:
-                pair = seen.recall(attribute)
+                pair = seen[attribute] if attribute in seen else seen.recall(attribute)
             except KeyError:
                 parsed = parse(attribute)
                 # the slice above sees the first key, the parser the last: they differ when a key is written twice

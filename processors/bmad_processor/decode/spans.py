@@ -23,7 +23,7 @@ from google.protobuf.message import DecodeError
 from bmad_processor.errors import Malformed
 
 from . import wire
-from .attributes import CACHE_SIZE, Attributes
+from .attributes import Attributes
 from .collect import Collection, Group, Kind, SenderGroups
 from .model_calls import CallCounts, ModelCall, understand_call
 from .recent import Recent
@@ -45,21 +45,20 @@ _NONE: Final[dict[str, int]] = {}
 
 _GROUP_BYTES: Final = 500
 """What a remembered group takes beside its key."""
-_REMEMBERED_BYTES: Final = 24 * 2**20
-"""Of groups per generation, of all senders together."""
 
 
 class SpanDecoder:
     """Decodes trace requests; keeps what it learned about attribute bytes, within bounds. Not thread-safe."""
 
-    def __init__(self, collection: Collection, *, interval_ns: int, senders: Senders) -> None:
+    def __init__(self, collection: Collection, *, interval_ns: int, senders: Senders, budget_bytes: int) -> None:
         self._collection = collection
         self._interval_ns = interval_ns
         self._senders = senders
         self._attributes = Attributes(WANTED)
-        self._tails = Tails(self._attributes.wanted, self._understand)
-        self._unique: Recent[tuple[str, str, str], TaskMeaning] = Recent(CACHE_SIZE)
-        self._tables: Recent[bytes, SenderGroups] = Recent(CACHE_SIZE)
+        self._tails = Tails(self._attributes.wanted, self._understand, budget_bytes=budget_bytes)
+        self._unique: Recent[tuple[str, str, str], TaskMeaning] = Recent(budget_bytes // 1024)
+        self._budget_bytes = budget_bytes
+        self._tables: Recent[bytes, SenderGroups] = Recent(budget_bytes // 2048)
         self._remembered_bytes = 0
         """In the young generations of all senders' groups, about."""
         self._calls = CallCounts()
@@ -192,7 +191,7 @@ class SpanDecoder:
 
     def _remember(self, table: SenderGroups, key: bytes | TaskMeaning | None, group: Group | None, size: int) -> None:
         self._remembered_bytes += size + _GROUP_BYTES
-        if self._remembered_bytes > _REMEMBERED_BYTES:
+        if self._remembered_bytes > self._budget_bytes:
             self._remembered_bytes = 0
             for other in self._tables.values():
                 other.groups.age()

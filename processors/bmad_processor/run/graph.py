@@ -87,7 +87,10 @@ class Graph:
             self.processors.start(processor)
         self.start_engine(config)
         self.intake = Intake(
-            None if self.engine is None else self.engine.host, interval_ns=_interval_ns(config), clock=self._clock
+            None if self.engine is None else self.engine.host,
+            interval_ns=_interval_ns(config),
+            max_agents=0 if config.engine is None else config.engine.max_agents,
+            clock=self._clock,
         )
         around = self.surroundings(config)
         for extension in wanted_extensions(around):

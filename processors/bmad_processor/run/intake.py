@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 from bmad_processor.agent_names import is_cleaned
@@ -41,12 +42,19 @@ class Intake:
     ``host`` may be changed at any time; while it is None, what was read is dropped at the next flush.
     """
 
-    def __init__(self, host: SampleSink | None, *, interval_ns: int, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        host: SampleSink | None,
+        *,
+        interval_ns: int,
+        max_agents: int = 10_000,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
         self.host = host
         self.lock = threading.Lock()
         """Of the decoder and the counters. Decoding holds the interpreter lock anyway."""
-        self.decoder = Decoder(interval_ns=interval_ns)
-        self._interval_ns = interval_ns
+        self._new_decoder = partial(Decoder, interval_ns=interval_ns, max_agents=max_agents)
+        self.decoder = self._new_decoder()
         self._clock = clock
         self._counters: dict[str, int] = {}
         self._handing_over = threading.Lock()  # batches reach the engine in the order in which they came
@@ -94,7 +102,7 @@ class Intake:
         self.flush()
         with self.lock:
             if not self.decoder.n_waiting:
-                self.decoder = Decoder(interval_ns=self._interval_ns)
+                self.decoder = self._new_decoder()
 
     def stop(self) -> None:
         """Hands over what is held, when no more comes. Safe to call twice."""

@@ -49,9 +49,9 @@ def key_of(attribute: bytes) -> bytes:
 class Attributes:
     """Reads the wanted keys out of lists of attribute bytes."""
 
-    def __init__(self, wanted: Iterable[str], *, limit: int = CACHE_SIZE) -> None:
+    def __init__(self, wanted: Iterable[str]) -> None:
         self.wanted = frozenset(key.encode() for key in wanted)
-        self._seen: Recent[bytes, tuple[str, str] | None] = Recent(limit)
+        self._seen: Recent[bytes, tuple[str, str] | None] = Recent(CACHE_SIZE)
 
     def read(self, attributes: Iterable[bytes]) -> dict[str, str]:
         """Wanted keys to their text. Of a key sent twice (which OTLP forbids) the first counts."""

@@ -11,8 +11,8 @@ one after the other, round by round; of each the best round counts, since noise 
 ``--sustain`` sends 10,000 spans a second for so many seconds instead, over gRPC and over HTTP, to one after the other:
 share of one core, resident memory, spans sent and received.
 
-`rotel` comes with ``pip install -e '.[bench]'``; the stock Collector's binary is where `make conformance` puts it, or is
-given by ``--collector``.
+`rotel` comes with ``pip install -e '.[bench]'``; the stock Collector's binary is where `make conformance` puts it, or
+is given by ``--collector``.
 """
 
 from __future__ import annotations

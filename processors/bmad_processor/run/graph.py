@@ -90,6 +90,7 @@ class Graph:
             None if self.engine is None else self.engine.host,
             interval_ns=_interval_ns(config),
             max_agents=0 if config.engine is None else config.engine.max_agents,
+            lateness_ns=None if config.engine is None else config.engine.lateness_ns,
             clock=self._clock,
         )
         around = self.surroundings(config)

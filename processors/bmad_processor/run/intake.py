@@ -24,6 +24,9 @@ _LOG: Final = logging.getLogger("bmad_otel.collector")
 HOLD_S: Final = 0.05
 """A fifth of what may pass between a span and its alert; twenty steps a second cost nothing."""
 
+_LATENESS_SHARE: Final = 0.05
+"""What is held for long arrives late, and where nothing may be late nothing is held."""
+
 MAX_HELD: Final = 8192
 """Spans and samples. About 1 MB, and a step of some ten milliseconds."""
 
@@ -48,8 +51,11 @@ class Intake:
         *,
         interval_ns: int,
         max_agents: int = 10_000,
+        lateness_ns: int | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
+        """Of the engine's ``lateness_ns`` at most a twentieth is used up by holding; None: as much as is liked."""
+        self._share_s = float("inf") if lateness_ns is None else lateness_ns / 1e9 * _LATENESS_SHARE
         self.host = host
         self.lock = threading.Lock()
         """Of the decoder and the counters. Decoding holds the interpreter lock anyway."""
@@ -74,7 +80,7 @@ class Intake:
 
     def held(self, *, at_once: bool) -> None:
         """After something was kept: sees to it that the engine gets it soon, or now. Without `lock`."""
-        if at_once or self.decoder.n_waiting >= MAX_HELD:
+        if at_once or not self._share_s or self.decoder.n_waiting >= MAX_HELD:
             self.flush()
         elif not self._holds_some.is_set():
             if self._thread is None:
@@ -121,7 +127,7 @@ class Intake:
     def _run(self) -> None:
         while True:
             self._holds_some.wait()
-            if self._stopping.wait(HOLD_S):
+            if self._stopping.wait(min(HOLD_S, self._share_s)):
                 return
             self._holds_some.clear()  # before the flush: what comes from now on is of the next time
             self.flush()

@@ -115,9 +115,27 @@ def quantile(buckets: Mapping[int, int], q: float, *, min_ns: int, max_ns: int) 
     rank = max(1, ceil(q * total))
     if rank == total:
         return float(max_ns)
+    # from the end that is nearer; quantiles that matter are high
+    if q > 0.5:
+        above = total - rank
+        for index in sorted(buckets, reverse=True):
+            above -= buckets[index]
+            if above < 0:
+                return min(max(value_at(index), float(min_ns)), float(max_ns))
+        return float(max_ns)
     seen = 0
     for index in sorted(buckets):
         seen += buckets[index]
         if seen >= rank:
             return min(max(value_at(index), float(min_ns)), float(max_ns))
     return float(max_ns)
+
+
+def subtract_from(buckets: dict[int, int], other: Mapping[int, int]) -> None:
+    """Takes the counts of ``other``, which had been added, out of ``buckets`` again."""
+    for index, count in other.items():
+        left = buckets.get(index, 0) - count
+        if left:
+            buckets[index] = left
+        else:
+            buckets.pop(index, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, assert_never
 
@@ -69,6 +70,19 @@ class Decoder:
                 return count_logs(body)
             case _:
                 assert_never(signal)
+
+    def new_token_senders(self) -> list[tuple[str, str]]:
+        """Senders, by namespace and instance, whose token metric was found since the last call: what other decoders
+        that get requests of the same senders have to be told."""
+        return self._token_senders.take_news()
+
+    def all_token_senders(self) -> list[tuple[str, str]]:
+        """All of them."""
+        return self._token_senders.with_metric()
+
+    def told_token_senders(self, senders: Iterable[tuple[str, str]], time_ns: int) -> list[Sample]:
+        """What another decoder found. Gives what is to be told to the engines for it."""
+        return [sample for who in senders for sample in self._token_senders.told(who, time_ns)]
 
     def keep(self, decoded: Decoded) -> None:
         """The request is taken. To be called at most once for each."""

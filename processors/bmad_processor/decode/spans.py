@@ -153,7 +153,7 @@ class SpanDecoder:
                 group = self._group_of(span[at:], end, table)
                 if group is None:
                     continue
-            if group.request != request:
+            if group.request is not request:
                 collection.touch(group)
             duration = end - start if end > start else 0
             group.add(duration)
@@ -242,7 +242,7 @@ class SpanDecoder:
             end = span.end_time_unix_nano
             group = self._group(meaning, end, table)
             if group is not None:
-                if group.request != self._collection.request:
+                if group.request is not self._collection.request:
                     self._collection.touch(group)
                 duration = max(0, end - span.start_time_unix_nano)
                 group.add(duration)

@@ -11,8 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from bmad_processor.agent_names import is_cleaned
@@ -55,12 +54,12 @@ class Intake:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         """Of the engine's ``lateness_ns`` at most a twentieth is used up by holding; None: as much as is liked."""
-        self._share_s = float("inf") if lateness_ns is None else lateness_ns / 1e9 * _LATENESS_SHARE
+        self._share_s = _share_of(lateness_ns)
         self.host = host
         self.lock = threading.Lock()
         """Of the decoder and the counters. Decoding holds the interpreter lock anyway."""
-        self._new_decoder = partial(Decoder, interval_ns=interval_ns, max_agents=max_agents)
-        self.decoder = self._new_decoder()
+        self.decoder = Decoder(interval_ns=interval_ns, max_agents=max_agents)
+        self._made_for = (interval_ns, max_agents)
         self._clock = clock
         self._counters: dict[str, int] = {}
         self._handing_over = threading.Lock()  # batches reach the engine in the order in which they came
@@ -103,12 +102,38 @@ class Intake:
                 # whose spans they were has his acknowledgement, and those of the next requests are none the worse
                 _LOG.exception("internal error: %d samples were not judged", len(samples))
 
+    def change(self, *, interval_ns: int, max_agents: int, lateness_ns: int | None) -> None:
+        """As made with these from now on. Called while no request is inside."""
+        self._share_s = _share_of(lateness_ns)
+        if self._made_for == (interval_ns, max_agents):
+            return
+        self.flush()
+        with self.lock:
+            self._made_for = (interval_ns, max_agents)
+            self.decoder = Decoder(interval_ns=interval_ns, max_agents=max_agents)
+
+    def new_token_senders(self) -> list[tuple[str, str]]:
+        """As `Decoder.new_token_senders`."""
+        with self.lock:
+            return self.decoder.new_token_senders()
+
+    def all_token_senders(self) -> list[tuple[str, str]]:
+        """As `Decoder.all_token_senders`."""
+        with self.lock:
+            return self.decoder.all_token_senders()
+
+    def told_token_senders(self, senders: Iterable[tuple[str, str]], time_ns: int) -> list[Sample]:
+        """As `Decoder.told_token_senders`."""
+        with self.lock:
+            return self.decoder.told_token_senders(senders, time_ns)
+
     def shed(self) -> None:
         """Empties the decoder's caches, for want of memory. What is held goes to the engine first."""
         self.flush()
         with self.lock:
             if not self.decoder.n_waiting:
-                self.decoder = self._new_decoder()
+                interval_ns, max_agents = self._made_for
+                self.decoder = Decoder(interval_ns=interval_ns, max_agents=max_agents)
 
     def stop(self) -> None:
         """Hands over what is held, when no more comes. Safe to call twice."""
@@ -131,3 +156,7 @@ class Intake:
                 return
             self._holds_some.clear()  # before the flush: what comes from now on is of the next time
             self.flush()
+
+
+def _share_of(lateness_ns: int | None) -> float:
+    return HOLD_S if lateness_ns is None else lateness_ns / 1e9 * _LATENESS_SHARE

@@ -42,11 +42,14 @@ class Pipeline:
     """
 
     def __init__(self, routes: Mapping[Signal, Route], intake: Intake) -> None:
-        self._routes = dict(routes)
         self._intake = intake
         self._counters: dict[str, int] = {}
+        self.reroute(routes)
+
+    def reroute(self, routes: Mapping[Signal, Route]) -> None:
+        """Other routes from now on. Called while no request is inside."""
+        self._routes = dict(routes)
         self.may_wait = any(route.may_wait for route in self._routes.values())
-        """See `Consumer`."""
 
     def counters(self) -> dict[str, int]:
         """A copy, in order of names."""

@@ -43,6 +43,9 @@ test-integration: $(STAMP)  ## peers that need npm, Go or Debian packages, fault
 
 bench: $(STAMP)  ## the published figures
 	$(BIN)/python benchmarks/engine_step.py
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/collector.py
+	$(BIN)/python benchmarks/collector.py --sustain 60
 	$(BIN)/python benchmarks/receive.py
 	$(BIN)/python benchmarks/sdk_overhead.py --peers
 	$(BIN)/python benchmarks/monitor.py

@@ -45,7 +45,7 @@ def commit_of(worker: int, at: int) -> Commit:
 def test_each_has_its_part_and_a_reader_sees_all(tmp_path: Path) -> None:
     path = str(tmp_path / "state.db")
     with ExitStack() as stack:
-        stack.enter_context(share(path, history_size=4))
+        stack.enter_context(share(path, workers=2, history_size=4))
         stores = [stack.enter_context(store_of(path, worker)) for worker in (0, 1)]
         for at in range(10, 16):
             for worker, store in enumerate(stores):
@@ -56,7 +56,7 @@ def test_each_has_its_part_and_a_reader_sees_all(tmp_path: Path) -> None:
             assert len(snapshot.partitions()) == len(AGENTS)
             for key in AGENTS:
                 assert [row[0] for row in snapshot.history(str(key), "cpu_usage", 9)] == [12, 13, 14, 15]
-    with share(path), store_of(path, 1) as again:
+    with share(path, workers=2), store_of(path, 1) as again:
         loaded = again.load()
         assert set(loaded.partitions) == {"agent//A1", "agent//A3", "agent//A5"}
         assert {str(event.alert.key) for event in loaded.unsent} == set(loaded.partitions)
@@ -67,14 +67,14 @@ def test_each_has_its_part_and_a_reader_sees_all(tmp_path: Path) -> None:
 def test_another_number_of_engines_counts_on(tmp_path: Path, n_after: int | None) -> None:
     path = str(tmp_path / "state.db")
     with ExitStack() as stack:
-        stack.enter_context(share(path))
+        stack.enter_context(share(path, workers=2))
         for worker in (0, 1):
             stack.enter_context(store_of(path, worker)).commit(commit_of(worker, 10))
     with ExitStack() as stack:
         if n_after is None:
             stores = [stack.enter_context(SqliteStore(path))]
         else:
-            stack.enter_context(share(path))
+            stack.enter_context(share(path, workers=n_after))
             stores = [stack.enter_context(SqliteStore(path, worker=n, owns=lambda _: True)) for n in range(n_after)]
         loaded = [store.load() for store in stores]
         assert sum(one.counters.get("late", 0) for one in loaded) == 20
@@ -87,10 +87,10 @@ def test_another_number_of_engines_counts_on(tmp_path: Path, n_after: int | None
 
 def test_the_file_is_held_for_all_of_them(tmp_path: Path) -> None:
     path = str(tmp_path / "state.db")
-    with share(path):
+    with share(path, workers=2):
         with pytest.raises(StoreError, match="in use by another collector"):
             SqliteStore(path)
-        with pytest.raises(StoreError, match="in use by another collector"), share(path):
+        with pytest.raises(StoreError, match="in use by another collector"), share(path, workers=2):
             pass
     SqliteStore(path).close()
 
@@ -104,7 +104,7 @@ def _write(path: str, worker: int, n: int) -> None:
 def test_writing_at_the_same_time_loses_nothing(tmp_path: Path) -> None:
     path = str(tmp_path / "state.db")
     n = 60
-    with share(path, history_size=4):
+    with share(path, workers=2, history_size=4):
         context = multiprocessing.get_context("spawn")
         writers = [context.Process(target=_write, args=(path, worker, n)) for worker in (0, 1)]
         for writer in writers:

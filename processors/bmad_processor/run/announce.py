@@ -99,7 +99,7 @@ class Announcer:
             return
         body = encode_events(events, hints)
         delivery = _Delivery(events, len(exporters), self._settle)
-        request = ExportRequest(Signal.LOGS, body, len(events) + len(hints), delivery.done)
+        request = ExportRequest(Signal.LOGS, body, len(events) + len(hints), delivery.done, is_urgent=True)
         for exporter in exporters:
             if not exporter.offer(request):
                 delivery.done(False)

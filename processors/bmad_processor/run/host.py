@@ -91,6 +91,8 @@ class EngineHost:
         self._next_gauges_s = 0.0
         self._next_freeze_s = 0.0
         self._is_stopping = False
+        self.trouble = ""
+        """Why the last commit failed; empty while commits succeed. Read without a lock."""
         self._thread = threading.Thread(target=self._run, name="bmad-engine", daemon=True)
 
     def start(self) -> None:
@@ -146,6 +148,19 @@ class EngineHost:
         with self._settings_lock:
             with self._lock:
                 self.settings = replace(self.settings, profiles=profiles)
+            self._is_settings_unsaved = True
+            self._save_settings()
+
+    def set_settings(self, settings: EngineSettings, *, commit_interval_ns: int) -> None:
+        """As `set_profiles` for everything but the profiles, which stay. The length of panes must be the same: what is
+        open is cut into them."""
+        with self._settings_lock:
+            with self._wake:
+                if settings.interval_ns != self.settings.interval_ns:
+                    raise ValueError("panes of another length need another host")
+                self.settings = replace(settings, profiles=self.settings.profiles)
+                self._interval_s = commit_interval_ns / 1e9
+                self._wake.notify()
             self._is_settings_unsaved = True
             self._save_settings()
 
@@ -225,6 +240,7 @@ class EngineHost:
         began_s = time.monotonic()
         try:
             self._committer.commit(pending)
+            self.trouble = ""
             commit = pending.commit
             _LOG.debug(
                 "committed %d agents and hosts, %d alerts, %d events in %.1f ms",
@@ -232,6 +248,7 @@ class EngineHost:
             )  # fmt: skip
         except StoreError as error:
             # kept in memory and written with a later commit; the database may be back by then
+            self.trouble = str(error)
             _LOG.error("could not commit, will try again: %s", error)
             with self._lock:
                 self._committer.give_back(pending)

@@ -12,6 +12,8 @@ from typing import Final
 
 COUNTERS: Final = "counters"
 NOW: Final = "now_ns"
+_SHARES: Final = "shares"
+"""Number of engines in the last run; no row: the only one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +42,23 @@ def latest_ns(db: sqlite3.Connection) -> int:
     return max((int(text) for (text,) in _rows(db, NOW)), default=0)
 
 
-def fold(db: sqlite3.Connection, into: Share) -> None:
-    """Makes ``into`` the only one with rows: a run may have another number of engines than the one before."""
+def n_shares(db: sqlite3.Connection) -> int:
+    """How many engines the last run had."""
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (_SHARES,)).fetchone()
+    return 1 if row is None else int(row[0])
+
+
+def fold(db: sqlite3.Connection, into: Share, *, shares: int) -> None:
+    """Makes ``into`` the only one with rows, for a run that has another number of engines than the one before."""
     db.execute("BEGIN IMMEDIATE")
     try:
         counters, now_ns = summed_counters(db), latest_ns(db)
+        for name in (COUNTERS, NOW):
+            db.execute("DELETE FROM meta WHERE key = ?1 OR key GLOB ?1 || ':*'", (name,))
+        rows = [(_SHARES, str(shares))]
         if now_ns or counters:
-            for name in (COUNTERS, NOW):
-                db.execute("DELETE FROM meta WHERE key = ?1 OR key GLOB ?1 || ':*'", (name,))
-            rows = ((into.of(COUNTERS), json.dumps(counters)), (into.of(NOW), str(now_ns)))
-            db.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", rows)
+            rows += [(into.of(COUNTERS), json.dumps(counters)), (into.of(NOW), str(now_ns))]
+        db.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", rows)
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")

@@ -24,7 +24,7 @@ from .codec import alert_to_dict, event_from_dict, event_to_dict, hint_to_dict
 from .contract import Commit, Loaded
 from .history import HistoryWriter
 from .lock import OwnerLock
-from .meta import COUNTERS, NOW, Share, fold, latest_ns
+from .meta import COUNTERS, NOW, Share, fold, latest_ns, n_shares
 from .rescue import is_damaged, rescue
 from .schema import BUSY_TIMEOUT_MS, get_meta, prepare, set_meta
 from .settings_codec import dump_settings
@@ -82,7 +82,7 @@ class SqliteStore:
                 db = self._db = connect(path)
                 prepare(db, path, history_size)
                 if worker is None:
-                    fold(db, self._share)
+                    fold(db, self._share, shares=1)
                 self._history = HistoryWriter(db, history_size)
         except BaseException:
             self.close()
@@ -116,8 +116,8 @@ class SqliteStore:
             return Loaded(
                 partitions=partitions,
                 counters=json.loads(counters) if counters else {},
-                # all engines of a file have one clock; one that had nothing to write knows it from the others
-                now_ns=latest_ns(db),
+                # where this engine stopped; one that never wrote anything begins where the others are
+                now_ns=int(get_meta(db, self._share.of(NOW)) or latest_ns(db)),
                 unsent=unsent,
                 quarantined=len(damaged),
             )
@@ -155,6 +155,15 @@ class SqliteStore:
                 "INSERT OR REPLACE INTO settings (id, payload, saved_ns) VALUES (1, ?, ?)",
                 (dump_settings(settings), time_ns),
             )
+
+    def fit(self, *, history_size: int, max_alerts: int) -> None:
+        """Other bounds from now on; of a history that is too long the newest points are kept. Raises StoreError."""
+        with self._mutex:
+            self._max_alerts = max_alerts
+            if self._db is not None:
+                with translate_errors(self.path):
+                    prepare(self._db, self.path, history_size)
+                self._history = HistoryWriter(self._db, history_size)
 
     def close(self) -> None:
         """Closes the file and gives it free."""
@@ -241,11 +250,12 @@ class SqliteStore:
 
 
 @contextmanager
-def share(path: str, *, history_size: int = 1000) -> Iterator[None]:
-    """Holds ``path`` for the engines of other processes, from before the first opens it until the last has closed it.
+def share(path: str, *, workers: int, history_size: int = 1000) -> Iterator[int]:
+    """Holds ``path`` for the ``workers`` engines of other processes, from before the first opens it until the last has
+    closed it. Gives the lock's descriptor: a process that inherits it holds the file too, until it ends.
 
-    Makes the tables and fits the history, so that they find them ready. What engines counted in an earlier run, however
-    many they were, goes on with worker 0. Raises StoreError as `SqliteStore` does.
+    Makes the tables and fits the history, so that they find them ready. What engines counted in an earlier run, when
+    they were more or fewer, goes on with worker 0. Raises StoreError as `SqliteStore` does.
     """
     owner = OwnerLock(path)
     try:
@@ -255,10 +265,11 @@ def share(path: str, *, history_size: int = 1000) -> Iterator[None]:
             db = connect(path)
             try:
                 prepare(db, path, history_size)
-                fold(db, Share(0))
+                if n_shares(db) != workers:
+                    fold(db, Share(0), shares=workers)
             finally:
                 db.close()
-        yield
+        yield owner.fileno()
     finally:
         owner.release()
 

@@ -127,8 +127,8 @@ class Backend:
 
 
 @contextmanager
-def grpc_backend(backend: Backend) -> Iterator[str]:
-    receiver = GrpcReceiver(GrpcConfig(endpoint="127.0.0.1:0"), backend)
+def grpc_backend(backend: Backend, at: str = "127.0.0.1:0") -> Iterator[str]:
+    receiver = GrpcReceiver(GrpcConfig(endpoint=at), backend)
     receiver.start()
     try:
         yield receiver.endpoint

@@ -87,7 +87,9 @@ class Load:
         self._n_spans = n_spans
         self._pause_s = pause_s
         self._ends = threading.Event()
-        self._channel = grpc.insecure_channel(endpoint, options=[("grpc.enable_retries", 0)])
+        # a connection of its own: channels of one process to one address share it otherwise
+        options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+        self._channel = grpc.insecure_channel(endpoint, options=options)
         self._call = self._channel.unary_unary(METHODS[Signal.TRACES])
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run) for _ in range(n_threads)]

@@ -7,11 +7,13 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from bmad_processor.log_lines import UNSAMPLED
+
 from .config import DebugConfig
 from .otlp_json import decode
 from .request import ExportRequest
 
-_LOG: Final = logging.getLogger("bmad_otel.collector")
+_LOG: Final = logging.getLogger(UNSAMPLED)
 
 _MAX_TEXT: Final = 64 * 1024
 """Characters of one request in the log."""

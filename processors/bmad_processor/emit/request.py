@@ -44,6 +44,11 @@ class Exporter(Protocol):
         """Component id from the configuration, such as `otlp_grpc/backend`."""
         ...
 
+    @property
+    def trouble(self) -> str:
+        """Why it cannot deliver; empty while it can. Takes no lock."""
+        ...
+
     def start(self) -> None:
         """Open what is needed and begin to deliver. Raises `errors.StartError`."""
         ...
@@ -54,6 +59,15 @@ class Exporter(Protocol):
 
     def offer(self, request: ExportRequest) -> bool:
         """Take the request, or say False and take nothing. True from an exporter with storage: it is on disk."""
+        ...
+
+    def hand_over(self, timeout_s: float) -> list[ExportRequest]:
+        """End for a successor: take nothing more, wait at most ``timeout_s`` for what is being sent, and give back what
+        waits, in order and not counted as lost. Safe to call after `stop`, and `stop` after it."""
+        ...
+
+    def adopt(self, requests: list[ExportRequest]) -> None:
+        """Take what a predecessor handed over, before everything else and whatever the bounds say."""
         ...
 
     def stop(self, timeout_s: float) -> None:

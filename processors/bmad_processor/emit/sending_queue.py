@@ -118,6 +118,8 @@ class SendingQueue:
         self._n_idle = self._n_watching = 0
         self._tidied_s = float("-inf")
         self._is_stopped = False
+        self._is_handing_over = False
+        """What is not settled yet is for a successor: it is neither tried again nor given up here."""
         self._is_abandoned = False
         """The stop deadline has passed: what is still out is settled by `stop`."""
         self._stopping = threading.Event()
@@ -129,6 +131,11 @@ class SendingQueue:
     @property
     def name(self) -> str:
         return self._name
+
+    @property
+    def trouble(self) -> str:
+        """Why it cannot deliver; empty while it can."""
+        return self._failures.reason
 
     def start(self) -> None:
         """Open the sender and the disk and begin to deliver. Raises `errors.StartError`."""
@@ -159,10 +166,7 @@ class SendingQueue:
 
     def offer(self, request: ExportRequest) -> bool:
         """Take the request, or say False and take nothing. With a disk: True when it is there."""
-        waiting = Waiting(
-            request.signal, request.body, len(request.body), request.items, self._clock(), request.on_done,
-            request.is_urgent, 0, request.is_redelivery,
-        )  # fmt: skip
+        waiting = self._waiting(request)
         if self._disk is not None and request.on_done is None:
             return self._offer_to_disk(waiting)
         with self._changed:
@@ -177,6 +181,49 @@ class SendingQueue:
         """Everything in `COUNTERS`, and what is in the queue now."""
         with self._changed:
             return {**self._tally.show(), "in_flight_requests": self._n_calls}
+
+    def hand_over(self, timeout_s: float) -> list[ExportRequest]:
+        """End for a successor; see `request.Exporter`. What is on disk stays there for the successor to find."""
+        with self._changed:
+            if self._is_stopped:
+                return []
+            self._is_stopped = self._is_handing_over = True
+            self._deadline_s = self._clock()  # nothing further is taken
+            self._stopping.set()
+            self._changed.notify_all()
+        ends_s = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, ends_s - time.monotonic()))
+        is_under_way = any(thread.is_alive() for thread in self._threads)
+        with self._changed:
+            self._is_abandoned = True
+            self._changed.notify_all()
+            for waiting in self._out:
+                waiting.may_repeat |= is_under_way
+            left = sorted([*self._out, *self._lanes], key=lambda waiting: waiting.since_s)
+            self._out.clear()
+            self._lanes.clear()
+        self._sender.close()
+        if self._file is not None:
+            self._file.close(waiting.row for waiting in left if waiting.row and waiting.may_repeat)
+        return [
+            ExportRequest(w.signal, w.body or b"", w.items, w.on_done, w.is_urgent, w.may_repeat)
+            for w in left
+            if not w.row
+        ]
+
+    def adopt(self, requests: list[ExportRequest]) -> None:
+        """Take what a predecessor handed over, whatever the bounds say. Called before anything is offered."""
+        for request in requests:
+            waiting = self._waiting(request)
+            with self._changed:
+                self._tally.came(waiting)
+            # what cannot be stored is still here
+            is_stored = self._file is not None and request.on_done is None and self._file.put(waiting)
+            with self._changed:
+                if is_stored:
+                    self._cache(waiting)
+                self._add(waiting)
 
     def stop(self, timeout_s: float) -> None:
         """Take nothing more, deliver what is queued within ``timeout_s``; keep the rest on disk, or give it up."""
@@ -216,6 +263,12 @@ class SendingQueue:
             )  # fmt: skip
         for waiting in lost:
             self._tell(waiting, False)
+
+    def _waiting(self, request: ExportRequest) -> Waiting:
+        return Waiting(
+            request.signal, request.body, len(request.body), request.items, self._clock(), request.on_done,
+            request.is_urgent, 0, request.is_redelivery,
+        )  # fmt: skip
 
     def _offer_to_disk(self, waiting: Waiting) -> bool:
         with self._changed:
@@ -347,7 +400,7 @@ class SendingQueue:
                     self._settle(taken, "failed_items_retries_exhausted")
                     return
                 if not self._sleep(delay_s):
-                    if not any(waiting.row for waiting in taken):
+                    if not self._is_handing_over and not any(waiting.row for waiting in taken):
                         self._settle(taken, "failed_items_shutdown")
                     return
                 with self._changed:
@@ -401,7 +454,7 @@ class SendingQueue:
             self._wait(threading.Event(), delay_s)
         else:
             self._wait(self._stopping, delay_s)  # a stop ends the wait: one more attempt at once
-        return True
+        return not self._is_handing_over
 
     def _settle(self, taken: list[Waiting], failed_as: str | None, rejected: int = 0) -> None:
         with self._changed:

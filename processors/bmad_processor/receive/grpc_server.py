@@ -25,6 +25,7 @@ import grpc
 from grpc_status import rpc_status
 
 from bmad_processor.errors import StartError
+from bmad_processor.limit import Admission
 from bmad_processor.model import Signal
 from bmad_processor.quantities import split_endpoint
 
@@ -45,6 +46,9 @@ _SERVICES: Final = {
 
 _MAX_STREAMS: Final = 100
 """Calls in flight per connection; the 101st waits in the client. grpc-go's and nghttp2's customary value."""
+
+_WINDOW_BYTES: Final = 256 * 1024
+"""What a call that waits for the worker may hold: usual requests arrive at once, large ones wait in the network."""
 
 _WAITING_THREADS: Final = 16
 """Worker threads when a consumer waits for a disk: so many requests can share one write."""
@@ -94,9 +98,11 @@ class _Exports(grpc.GenericRpcHandler):
         return self._handlers.get(handler_call_details.method)
 
 
-def _pool(config: GrpcConfig, consumer: Consumer) -> ThreadPoolExecutor:
+def _pool(config: GrpcConfig, consumer: Consumer, admission: Admission) -> ThreadPoolExecutor:
     if config.threads is None and not consumer.may_wait and grpc_inline.is_possible():
-        return grpc_inline.InlinePool()
+        return grpc_inline.InlinePool(
+            most=lambda: admission.most_at_once(config.max_recv_msg_size), has_memory=admission.has_memory
+        )
     threads = config.threads or (_WAITING_THREADS if consumer.may_wait else 1)
     return ThreadPoolExecutor(threads, thread_name_prefix="otlp-grpc")
 
@@ -104,17 +110,24 @@ def _pool(config: GrpcConfig, consumer: Consumer) -> ThreadPoolExecutor:
 class GrpcReceiver:
     """Listens for OTLP/gRPC and hands requests to ``consumer``."""
 
-    def __init__(self, config: GrpcConfig, consumer: Consumer) -> None:
+    def __init__(
+        self, config: GrpcConfig, consumer: Consumer, admission: Admission | None = None, *, reuse_port: bool = False
+    ) -> None:
+        """``reuse_port``: other processes of this collector listen on the same port."""
         self._config = config
-        self._pool: Final = _pool(config, consumer)
+        self._reuse_port = reuse_port
+        self._pool: Final = _pool(config, consumer, admission or Admission())
         self._exports = _Exports(consumer)
         self._server = grpc.server(  # type: ignore[no-untyped-call] # grpcio ships no types
             self._pool,
             handlers=(self._exports,),
             options=(
-                ("grpc.so_reuseport", 0),
+                ("grpc.so_reuseport", int(reuse_port)),
                 ("grpc.max_receive_message_length", config.max_recv_msg_size),
                 ("grpc.max_concurrent_streams", _MAX_STREAMS),
+                # with bandwidth probing the windows of calls that only wait grow to megabytes each
+                ("grpc.http2.bdp_probe", 0),
+                ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
             ),
         )
         self._port = 0
@@ -126,6 +139,11 @@ class GrpcReceiver:
         What grpcio refuses itself (too large, unknown method) never reaches us and is not in here.
         """
         return dict(self._exports.refused)
+
+    def shed(self) -> None:
+        """Cancels requests that are slow to arrive, for want of memory; their senders send them again."""
+        if isinstance(self._pool, grpc_inline.InlinePool):
+            self._pool.shed()
 
     @property
     def endpoint(self) -> str:
@@ -141,7 +159,7 @@ class GrpcReceiver:
     def _bind(self) -> int:
         endpoint = self._config.endpoint
         _, asked = split_endpoint(endpoint)
-        if asked:
+        if asked and not self._reuse_port:
             # grpcio is content when one of several addresses could be bound; a taken one must be an error
             release(bind(endpoint))
         port = asked

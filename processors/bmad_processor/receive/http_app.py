@@ -20,6 +20,7 @@ from typing import Any, Final
 import grpc
 
 from bmad_processor.errors import Overloaded, TooLarge
+from bmad_processor.limit import Admission, ByteBudget
 from bmad_processor.model import Signal
 
 from .config import HttpConfig
@@ -44,7 +45,7 @@ _LARGE_JSON_BYTES: Final = 256 * 1024
 """Conversion runs at some ten MB/s: up to this size it holds up other connections for less than 30 ms."""
 
 _BUFFERED_LIMITS: Final = 4
-"""Bodies in hand may together hold this many times the limit of one body; beyond it senders are told to wait."""
+"""Bodies in hand may together hold this many times the limit of one body, when nobody gives a budget."""
 
 _BUSY_RETRY_S: Final = 1.0
 
@@ -63,12 +64,11 @@ class _Gone(Exception):
 class OtlpApp:
     """See the module."""
 
-    def __init__(self, config: HttpConfig, consumer: Consumer) -> None:
+    def __init__(self, config: HttpConfig, consumer: Consumer, admission: Admission | None = None) -> None:
         self._limit = config.max_request_body_size
         self._consumer = consumer
         self._limited = LimitedLog(_LOG)
-        self._buffered = 0
-        """Bytes of bodies being received or consumed; touched by the loop's thread only."""
+        self._admission = admission or Admission(ByteBudget(_BUFFERED_LIMITS * self._limit))
         self._refused: Counter[str] = Counter()
         self._converter = ThreadPoolExecutor(1, thread_name_prefix="otlp-json")
 
@@ -93,6 +93,8 @@ class OtlpApp:
                     grpc.StatusCode.INVALID_ARGUMENT,
                     "Content-Type must be application/x-protobuf or application/json",
                 )
+            elif (refused := self._admission.refusal(signal)) is not None:
+                told = answer(refused)
             elif (collected := self._body_for(headers)) is None:
                 told = refusal(415, grpc.StatusCode.INVALID_ARGUMENT, "Content-Encoding must be gzip or identity")
             else:
@@ -103,7 +105,7 @@ class OtlpApp:
                     # the server stops and its grace is over; what was awaited comes before the consumer
                     raise Overloaded("shutting down", retry_after_s=_BUSY_RETRY_S) from None
                 finally:
-                    self._buffered -= collected.size
+                    self._admission.give(collected.held)
                 await self._succeed(send, signal, content_type, accepted)
                 return
         except _Gone:
@@ -133,13 +135,9 @@ class OtlpApp:
             if event["type"] == "http.disconnect":
                 raise _Gone
             if chunk := event.get("body"):
-                held = body.size
-                try:
-                    body.feed(chunk)
-                finally:
-                    self._buffered += body.size - held
-                if self._buffered > _BUFFERED_LIMITS * self._limit:
-                    raise Overloaded("too many large requests at once", retry_after_s=_BUSY_RETRY_S)
+                body.feed(chunk)
+                self._admission.take(body.size - body.held, body.held)
+                body.held = body.size
             if not event.get("more_body"):
                 return
 
@@ -181,6 +179,6 @@ async def _refuse(send: Send, told: Answer, content_type: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def build_otlp_app(config: HttpConfig, consumer: Consumer) -> OtlpApp:
+def build_otlp_app(config: HttpConfig, consumer: Consumer, admission: Admission | None = None) -> OtlpApp:
     """ASGI application for POST /v1/traces, /v1/metrics and /v1/logs; a trailing slash is tolerated."""
-    return OtlpApp(config, consumer)
+    return OtlpApp(config, consumer, admission)

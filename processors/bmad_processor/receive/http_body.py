@@ -23,6 +23,8 @@ class Body(Protocol):
 
     size: int
     """Bytes held so far, decompressed."""
+    held: int
+    """Of these, taken from the budget of bytes in hand; 0 at first."""
 
     def feed(self, chunk: bytes) -> None:
         """Take the next part. Raises TooLarge or Malformed."""
@@ -40,6 +42,7 @@ class IdentityBody:
         self._limit = limit
         self._chunks: list[bytes] = []
         self.size = 0
+        self.held = 0
 
     def feed(self, chunk: bytes) -> None:
         self.size += len(chunk)
@@ -61,6 +64,7 @@ class GzipBody:
         self._members = 1
         self._gzip = zlib.decompressobj(_GZIP_WBITS)
         self.size = 0
+        self.held = 0
 
     def feed(self, chunk: bytes) -> None:
         self._raw += len(chunk)

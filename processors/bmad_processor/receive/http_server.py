@@ -11,6 +11,7 @@ from typing import Any, Final
 import uvicorn
 
 from bmad_processor.errors import StartError
+from bmad_processor.limit import Admission
 
 from .config import HttpConfig
 from .consumer import Consumer
@@ -50,7 +51,9 @@ class _Server(uvicorn.Server):
 class AsgiServer:
     """Serves any ASGI application (without lifespan) at ``endpoint`` from a thread with its own event loop."""
 
-    def __init__(self, app: Any, endpoint: str, *, name: str = "http") -> None:
+    def __init__(self, app: Any, endpoint: str, *, name: str = "http", reuse_port: bool = False) -> None:
+        """``reuse_port``: other processes of this collector listen on the same port."""
+        self._reuse_port = reuse_port
         self._app = app
         self._endpoint = endpoint
         self._name = name
@@ -66,7 +69,7 @@ class AsgiServer:
 
     def start(self) -> None:
         """Listen and serve. Raises StartError naming the address when it is taken."""
-        sockets = bind(self._endpoint)
+        sockets = bind(self._endpoint, reuse_port=self._reuse_port)
         self._port = sockets[0].getsockname()[1]
         config = uvicorn.Config(
             self._app,
@@ -118,9 +121,12 @@ class AsgiServer:
 class HttpReceiver:
     """Listens for OTLP/HTTP and hands requests to ``consumer``."""
 
-    def __init__(self, config: HttpConfig, consumer: Consumer) -> None:
-        self._app = build_otlp_app(config, consumer)
-        self._server = AsgiServer(self._app, config.endpoint, name="otlp-http")
+    def __init__(
+        self, config: HttpConfig, consumer: Consumer, admission: Admission | None = None, *, reuse_port: bool = False
+    ) -> None:
+        """``reuse_port``: other processes of this collector listen on the same port."""
+        self._app = build_otlp_app(config, consumer, admission)
+        self._server = AsgiServer(self._app, config.endpoint, name="otlp-http", reuse_port=reuse_port)
 
     def counters(self) -> dict[str, int]:
         """``refused_<HTTP status>``: requests answered with that status, whoever refused them."""

@@ -26,9 +26,11 @@ def addresses(endpoint: str) -> list[tuple[socket.AddressFamily, str, int]]:
     return list(dict.fromkeys((family, str(address[0]), port) for family, _, _, _, address in found))
 
 
-def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+def _bind(family: socket.AddressFamily, host: str, port: int, *, reuse_port: bool) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         # SO_REUSEADDR lets a restart use the port while old connections are in TIME_WAIT; a listener still refuses it
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
@@ -38,9 +40,10 @@ def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
     return sock
 
 
-def bind(endpoint: str) -> list[socket.socket]:
+def bind(endpoint: str, *, reuse_port: bool = False) -> list[socket.socket]:
     """One bound socket for every address of ``endpoint`` this machine has, all on the same port.
 
+    With ``reuse_port`` other processes of this user that ask for it too may listen on the port as well.
     Raises StartError naming the address when one is taken or none can be bound.
     """
     found = addresses(endpoint)
@@ -50,7 +53,7 @@ def bind(endpoint: str) -> list[socket.socket]:
         for family, host, asked in found:
             port = asked or (sockets[0].getsockname()[1] if sockets else 0)
             try:
-                sockets.append(_bind(family, host, port))
+                sockets.append(_bind(family, host, port, reuse_port=reuse_port))
             except OSError as error:
                 if error.errno in _UNAVAILABLE:
                     problem = problem or error

@@ -42,6 +42,7 @@ def test_asked_to_stop_it_drains_all_workers(tmp_path: Path, backend_endpoint: s
     assert Counter(arrived) == Counter(sent)
 
 
+@pytest.mark.faults
 def test_killed_it_leaves_nothing_behind_and_the_next_start_takes_over(tmp_path: Path) -> None:
     path = write_workers(tmp_path, 2, performance={**FAST, "commit_interval": "1m"})
     with Process(path, log=tmp_path / "log") as collector:

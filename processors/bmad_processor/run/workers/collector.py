@@ -31,7 +31,7 @@ from bmad_processor.store.settings_codec import dump_settings
 
 from .control import HEALTH, PROFILES, STATUS
 from .reload import Ports, check_changeable, exchange
-from .start import Start, config_of_worker
+from .start import Start, config_of_worker, socket_files
 from .sums import summed
 from .supervisor import Supervisor
 
@@ -219,6 +219,7 @@ class WorkersCollector:
         return {
             **{name: endpoint for name, endpoint in found.items() if endpoint is not None},
             **self._ports.endpoints(),
+            **socket_files(self._config),
         }
 
     def health(self) -> Health:

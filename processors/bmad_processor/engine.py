@@ -213,7 +213,7 @@ def _judge(partition: Partition, end_ns: int, settings: EngineSettings, outputs:
             _advance(partition, name, None, None, panes, end_ns, profile, settings, outputs)
     if profile.auto_scaling_enabled and partition.key.kind == "agent":
         _scale(partition, panes, measured, end_ns, profile, settings, outputs)
-    window.forget_gone(partition, end_ns - _gone_after_ns(settings))
+    window.forget_gone(partition, end_ns - settings.gone_after_ns)
 
 
 def _judge_early(partition: Partition, at_ns: int, settings: EngineSettings, outputs: Outputs) -> None:
@@ -397,15 +397,10 @@ def _next_end(partition: Partition, end_ns: int, settings: EngineSettings) -> in
     if partition.panes or _is_any_open(partition):
         return end_ns + interval_ns
     # silent: all that is left is to forget, first its instances, then itself
-    seen_ns = [instance.last_seen_ns + _gone_after_ns(settings) for instance in partition.instances.values()]
+    seen_ns = [instance.last_seen_ns + settings.gone_after_ns for instance in partition.instances.values()]
     forget_ns = min(seen_ns, default=partition.last_seen_ns + settings.forget_after_ns)
     # rounded up to the grid, and one pane further so that "longer than" holds
     return max(end_ns + interval_ns, forget_ns - forget_ns % interval_ns + 2 * interval_ns)
-
-
-def _gone_after_ns(settings: EngineSettings) -> int:
-    """An instance is remembered a good while longer than it counts, so that its running totals stay differences."""
-    return max(settings.no_data_after_ns, 2 * settings.instance_timeout_ns)
 
 
 def _is_any_open(partition: Partition) -> bool:

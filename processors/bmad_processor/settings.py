@@ -172,6 +172,11 @@ class EngineSettings:
     forget_after_ns: int = 24 * 3600 * SECOND
     """A partition without data for this long is forgotten, baselines included."""
 
+    @property
+    def gone_after_ns(self) -> int:
+        """An instance is remembered a good while longer than it counts, so that its running totals stay differences."""
+        return max(self.no_data_after_ns, 2 * self.instance_timeout_ns)
+
     def __post_init__(self) -> None:
         if self.interval_ns <= 0 or self.window_ns % self.interval_ns or self.window_ns <= 0:
             raise ValueError("window_ns must be a whole number of interval_ns")

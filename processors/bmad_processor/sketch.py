@@ -37,9 +37,18 @@ MIN_SCALE: Final = -10
 """Coarsest scale of OTLP: one bucket from 1 s to 2**1024 s."""
 
 
+_FEW: Final = 16
+"""Fewer values than this are counted one by one: a `Counter` costs 2 us to make."""
+
+
 def count_into(buckets: dict[int, int], values_ns: Iterable[int]) -> None:
     """Adds every value to ``buckets``; values are not negative."""
     log, up, second = log2, ceil, LOG2_SECOND
+    if isinstance(values_ns, list) and len(values_ns) < _FEW:
+        for value in values_ns:
+            index = up((log(value or 1) - second) * 16) - 1
+            buckets[index] = buckets.get(index, 0) + 1
+        return
     # index_of written out, and counted in C: this runs once per span
     counted = Counter([up((log(value or 1) - second) * 16) for value in values_ns])
     get = buckets.get

@@ -215,6 +215,8 @@ class Partition:
     """Pane end to judge next; 0 before it is on the `agenda`."""
     early_ns: int = 0
     """Point of the early grid to judge at; 0: nothing bad has come since the last."""
+    swept_ns: int = 0
+    """Pane in which silent streams were looked for last, when there was no room for a new one."""
     sums: WindowSums | None = field(default=None, compare=False, repr=False)
     """Derived from the panes, never dumped; None when it has to be made anew."""
 

@@ -144,7 +144,7 @@ def dump_partition(p: Partition) -> str:
             "key": [p.key.kind, p.key.namespace, p.key.name],
             "seen": [p.first_seen_ns, p.last_seen_ns],
             "totals": [p.tasks_total, p.errors_total],
-            "due": [p.due_ns, p.early_ns],
+            "due": [p.due_ns, p.early_ns, p.swept_ns],
             "instances": [_dump_instance(name, instance) for name, instance in p.instances.items()],
             "streams": [
                 [*k, s.start_ns, s.time_ns, s.value, s.count, s.sum_ns, _pairs(s.buckets)]
@@ -175,7 +175,7 @@ def load_partition(text: str) -> Partition:
             raise ValueError(f"state version {data['v']!r}, this program reads {STATE_VERSION} and older")
         advice, desired, current, action, reason, time_ns = data["scaling"]
         tokens_since_ns, tokens = data.get("tokens", (0, []))
-        due_ns, early_ns = data.get("due", (0, 0))
+        due_ns, early_ns, swept_ns = data.get("due", (0, 0, 0))
         return Partition(
             key=PartitionKey(*data["key"]),
             first_seen_ns=data["seen"][0],
@@ -204,6 +204,7 @@ def load_partition(text: str) -> Partition:
             tools={name: ToolUse(*counts) for name, *counts in data.get("tools", ())},
             due_ns=due_ns,
             early_ns=early_ns,
+            swept_ns=swept_ns,
         )
     except (KeyError, TypeError, IndexError, OverflowError, RecursionError, json.JSONDecodeError) as error:
         raise ValueError(f"damaged state: {error!r}") from error

@@ -22,9 +22,10 @@ SMALL = 32
 
 @pytest.fixture(autouse=True)
 def _small_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (attributes, collect, metrics, resource, spans, tails):
+    for module in (attributes, collect, metrics, resource, spans):
         monkeypatch.setattr(module, "CACHE_SIZE", SMALL)
-    monkeypatch.setattr(spans, "_REMEMBERED_BYTES", SMALL * 700)
+    for module in (spans, tails):
+        monkeypatch.setattr(module, "_REMEMBERED_BYTES", SMALL * 700)
 
 
 def containers(root: object) -> Iterator[dict[object, object] | list[object] | set[object]]:

@@ -1,7 +1,7 @@
 """Collectors that start within a moment: a process that has everything imported and forks one for each round.
 
-``python -m tests.faults.zygote`` takes one command a line: ``CONFIG`` starts a collector and answers with its process id;
-the collector itself says its endpoints in a further line; an empty line waits for its end.
+``python -m tests.faults.zygote`` takes one command a line: ``CONFIG`` starts a collector and answers with its process
+id; the collector itself says its endpoints in a further line; an empty line waits for its end.
 """
 
 from __future__ import annotations

@@ -69,6 +69,8 @@ def write_config(
         "extensions": {"sqlite": {"path": str(folder / "state.db")}, "api": {"endpoint": "127.0.0.1:0"}},
         "service": {
             "extensions": ["sqlite", "api"],
+            # its page would be at the one port that all collectors of all tests would try to have
+            "telemetry": {"metrics": {"level": "none"}},
             "pipelines": {"traces": judged, "metrics": judged, "logs": pipeline},
         },
     }

@@ -19,7 +19,10 @@ from .otlp import METHODS
 
 
 class CountingBackend:
-    """A gRPC server. ``decide`` may return a status code to refuse a request with, or take its time."""
+    """A gRPC server that counts spans; metrics and logs are taken and forgotten.
+
+    ``decide`` may return a status code to refuse a request with, or take its time.
+    """
 
     def __init__(self, endpoint: str = "127.0.0.1:0") -> None:
         self._lock = threading.Lock()
@@ -31,9 +34,11 @@ class CountingBackend:
         self.n_marked_calls = 0
         self.decide: Any = lambda: None
         self._server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
-        handler = grpc.unary_unary_rpc_method_handler(self._take)
-        for path in METHODS.values():
+        spans = grpc.unary_unary_rpc_method_handler(self._take)
+        nothing = grpc.unary_unary_rpc_method_handler(lambda body, context: b"")
+        for signal, path in METHODS.items():
             service = path.split("/")[1]
+            handler = spans if signal is Signal.TRACES else nothing
             self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, {"Export": handler})])
         host = endpoint.rpartition(":")[0]
         self.endpoint = f"{host}:{self._server.add_insecure_port(endpoint)}"

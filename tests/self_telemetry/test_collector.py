@@ -215,6 +215,20 @@ def test_health_says_why_not(tmp_path: Path) -> None:
         assert health(endpoint) == (200, [])
 
 
+def test_an_exporter_that_cannot_deliver_is_reported_and_not_held_against_us(
+    tmp_path: Path, backend_endpoint: str, backend: Backend
+) -> None:
+    backend.answer = Overloaded("not now", retry_after_s=0.05)
+    path = write_config(tmp_path, exporters={"otlp_grpc": to_grpc(backend_endpoint)})
+    with embedded(with_service(path, extensions=HEALTH)) as collector:
+        endpoint = collector.endpoints["health_check"]
+        with GrpcClient(collector.endpoints["otlp/grpc"]) as client:
+            client.export(Signal.TRACES, otlp.tasks("Planner", 1))
+        eventually(lambda: health(endpoint) == (200, ["cannot_deliver"]))
+        backend.answer = None
+        eventually(lambda: health(endpoint) == (200, []))
+
+
 def graph_of(collector: Collector) -> Any:
     return collector._graph
 

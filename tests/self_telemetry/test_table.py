@@ -11,7 +11,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from ruamel.yaml import YAML
 
-from bmad_processor.emit.sending_queue import COUNTERS
 from bmad_processor.export.families import Buckets
 from bmad_processor.self_telemetry import TABLE, Kind, Naming, Point, families_of, points_of, scraped
 from bmad_processor.self_telemetry.exposition import names_of
@@ -49,7 +48,8 @@ STATUS: dict[str, Any] = {
     "exporters": {
         "otlp_grpc/a": dict.fromkeys(
             (
-                *COUNTERS, "queue_size", "queue_capacity", "in_flight_requests", "queue_bytes", "queue_requests",
+                "sent_requests", "sent_items", "failed_requests", "failed_items_permanent", "failed_items_shutdown",
+                "retries", "queue_size", "queue_capacity", "in_flight_requests", "queue_bytes", "queue_requests",
                 *(f"{what}_{signal}" for what in ("sent", "send_failed", "enqueue_failed")
                   for signal in ("traces", "metrics", "logs")),
             ),

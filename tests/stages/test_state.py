@@ -86,6 +86,7 @@ partitions = st.builds(
     tokens_since_ns=ns,
     due_ns=ns,
     early_ns=ns,
+    swept_ns=ns,
 )
 
 

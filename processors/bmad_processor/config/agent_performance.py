@@ -84,6 +84,9 @@ class LimitsConfig(Config):
     """Models and workflows whose tokens are told apart within one agent."""
     max_tools: _Count = _DEFAULT.max_tools
     """Tools whose calls are told apart within one agent."""
+    forget_after: Annotated[DurationNs, Field(ge=60 * SECOND, le=365 * 24 * _HOUR)] = _DEFAULT.forget_after_ns
+    """An agent without data for this long is forgotten, its baselines and history included; its alerts are kept.
+    A custom value gives its place to a new one after this long."""
 
 
 class AgentPerformanceConfig(Config):
@@ -144,4 +147,5 @@ class AgentPerformanceConfig(Config):
             max_names=self.limits.max_names,
             max_models=self.limits.max_models,
             max_tools=self.limits.max_tools,
+            forget_after_ns=self.limits.forget_after,
         )

@@ -19,7 +19,7 @@ from bmad_processor.model import Exemplar, PartitionKey, Source, TaskSample
 from . import wire
 from .attributes import CACHE_SIZE
 from .model_calls import agent_key
-from .recent import Recent
+from .recent import UNBOUNDED, Recent
 from .resource import Sender
 from .span_meaning import TaskMeaning
 
@@ -128,7 +128,7 @@ class SenderGroups:
 
     def __init__(self, sender: Sender) -> None:
         self.sender = sender
-        self.groups: Recent[bytes | TaskMeaning | None, Group | None] = Recent(1 << 62)
+        self.groups: Recent[bytes | TaskMeaning | None, Group | None] = Recent(UNBOUNDED)
         """None for spans that are no tasks. `SpanDecoder` bounds the groups of all senders together."""
 
 
@@ -198,14 +198,21 @@ class Collection:
     def take(self) -> list[TaskSample]:
         """One sample per agent, instance and pane, in order of first appearance."""
         filled, self._filled, self.n_spans = self._filled, [], 0
-        by_sample: dict[tuple[Sender, str, int], list[Group]] = {}
+        by_sample: dict[tuple[int, str, int], list[Group]] = {}
         for group in filled:
             kind = group.kind
-            by_sample.setdefault((kind.sender, kind.meaning.agent, group.start_ns), []).append(group)
-        return [self._sample(sender, agent, start_ns, of) for (sender, agent, start_ns), of in by_sample.items()]
+            identity = (id(kind.sender), kind.meaning.agent, group.start_ns)  # the groups keep the senders alive
+            found = by_sample.get(identity)
+            if found is None:
+                by_sample[identity] = [group]
+            else:
+                found.append(group)
+        return [self._sample(groups) for groups in by_sample.values()]
 
-    def _sample(self, sender: Sender, agent: str, start_ns: int, groups: list[Group]) -> TaskSample:
-        durations = groups[0].durations if len(groups) == 1 else [d for group in groups for d in group.durations]
+    def _sample(self, groups: list[Group]) -> TaskSample:
+        first = groups[0]
+        sender, agent, start_ns = first.kind.sender, first.kind.meaning.agent, first.start_ns
+        durations = first.durations if len(groups) == 1 else [d for group in groups for d in group.durations]
         buckets: dict[int, int] = {}
         sketch.count_into(buckets, durations)
         errors = 0

@@ -7,7 +7,10 @@ again, which emptying a full dict would cost all at once.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
+
+UNBOUNDED: Final = 1 << 62
+"""Limit of a generation that is made old by its owner."""
 
 K = TypeVar("K")
 V = TypeVar("V")

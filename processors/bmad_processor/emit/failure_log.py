@@ -20,6 +20,8 @@ class FailureLog:
         self._name = name
         self._clock = clock
         self._lock = threading.Lock()
+        self.reason = ""
+        """Why it fails; empty while it does not. Read without a lock."""
         self._failing_since_s: float | None = None
         self._is_logged = False
         self._last_line_s = float("-inf")
@@ -27,6 +29,7 @@ class FailureLog:
     def failed(self, reason: str) -> None:
         """An attempt failed."""
         with self._lock:
+            self.reason = reason
             if self._failing_since_s is not None:
                 return
             now_s = self._failing_since_s = self._clock()
@@ -42,6 +45,7 @@ class FailureLog:
             return
         with self._lock:
             since_s, self._failing_since_s = self._failing_since_s, None
+            self.reason = ""
             if since_s is None or not self._is_logged:
                 return
         _LOG.info("exporter %s: delivers again after %.0f s", self._name, self._clock() - since_s)

@@ -46,8 +46,8 @@ _LOG: Final = logging.getLogger("bmad_otel.collector")
 AHEAD: Final = 256
 """Requests for which sending is allowed at a time: one more page in one of so many commits."""
 
-RESERVE_BYTES: Final = 8 * 2**20
-"""Room for the log of deletions and for one checkpoint."""
+RESERVE_BYTES: Final = (8 * 2**20, 4 * 2**20, 2 * 2**20, 2**20)
+"""Room for the log of deletions and for one checkpoint: the largest that fits."""
 
 CHECKPOINT_BYTES: Final = 4 * 2**20
 """Written between two checkpoints, as SQLite itself would have it."""
@@ -226,7 +226,7 @@ class QueueFile:
                 self._failed(error)
             if self._db is not None:
                 with suppress(sqlite3.Error):
-                    self._shrink(self._db)
+                    self._shrink(self._db, SHRINK_BYTES)
                     self._db.execute(f"PRAGMA synchronous = {'FULL' if self._fsync else 'NORMAL'}")
 
     def adopt(self, rows: Sequence[Row], may_repeat: Collection[int]) -> list[Waiting]:
@@ -332,8 +332,8 @@ class QueueFile:
             self._written_bytes = 0
             db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
-    def _shrink(self, db: sqlite3.Connection) -> None:
-        if not self._n_rows and self.path.stat().st_size > SHRINK_BYTES:
+    def _shrink(self, db: sqlite3.Connection, from_bytes: int) -> None:
+        if not self._n_rows and self.path.stat().st_size > from_bytes:
             db.execute("VACUUM")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
@@ -352,6 +352,9 @@ class QueueFile:
                 self._open()
             except (sqlite3.Error, OSError):
                 return False
+        if self._db is not None and not self._n_rows:
+            with suppress(sqlite3.Error):
+                self._shrink(self._db, 0)
         if not self._lay_reserve():
             return False
         self._retry_at_s = None
@@ -392,17 +395,19 @@ class QueueFile:
         return result.n_lost
 
     def _lay_reserve(self) -> bool:
-        try:
-            fd = os.open(self._reserve, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        for size in RESERVE_BYTES:
             try:
-                os.posix_fallocate(fd, 0, RESERVE_BYTES)
-            finally:
-                os.close(fd)
-        except OSError:
-            with suppress(OSError):
-                self._reserve.unlink(missing_ok=True)
-            return False
-        return True
+                fd = os.open(self._reserve, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                try:
+                    os.posix_fallocate(fd, 0, size)
+                finally:
+                    os.close(fd)
+            except OSError:
+                with suppress(OSError):
+                    self._reserve.unlink(missing_ok=True)
+            else:
+                return True
+        return False
 
 
 def _beside(path: Path, suffix: str) -> Path:

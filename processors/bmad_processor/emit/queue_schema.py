@@ -71,6 +71,8 @@ def connect(path: str, *, fsync: bool) -> sqlite3.Connection:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {'FULL' if fsync else 'NORMAL'}")
+        # some builds overwrite what is deleted, which would cost as much as writing it, and room when there is none
+        db.execute("PRAGMA secure_delete = OFF")
         db.execute("PRAGMA wal_autocheckpoint = 0")  # ours, so that a failure is seen
         db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         with transaction(db):

@@ -44,6 +44,11 @@ class Exporter(Protocol):
         """Component id from the configuration, such as `otlp_grpc/backend`."""
         ...
 
+    @property
+    def trouble(self) -> str:
+        """Why it cannot deliver; empty while it can. Takes no lock."""
+        ...
+
     def start(self) -> None:
         """Open what is needed and begin to deliver. Raises `errors.StartError`."""
         ...

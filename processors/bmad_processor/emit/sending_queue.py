@@ -127,6 +127,11 @@ class SendingQueue:
     def name(self) -> str:
         return self._name
 
+    @property
+    def trouble(self) -> str:
+        """Why it cannot deliver; empty while it can."""
+        return self._failures.reason
+
     def start(self) -> None:
         """Open the sender and the disk and begin to deliver. Raises `errors.StartError`."""
         self._sender.open()

@@ -32,6 +32,5 @@ def troubles_of(
         if isinstance(processor, MemoryLimiter) and processor.is_limited:
             yield Trouble(name, "memory_limited", f"{processor.held_bytes // 2**20} MiB are held")
     for name, exporter in exporters.items():
-        trouble = str(getattr(exporter, "trouble", ""))
-        if trouble:
-            yield Trouble(name, "cannot_deliver", trouble, stops_receiving=exporters_matter)
+        if exporter.trouble:
+            yield Trouble(name, "cannot_deliver", exporter.trouble, stops_receiving=exporters_matter)

@@ -178,6 +178,7 @@ class Change:
 
     def _change_engine(self) -> list[str]:
         graph, old, new = self._graph, self._old, self._new
+        graph.flush()  # what is held was received for the engine that is about to go
         if new.engine is None:
             if graph.engine is None:
                 return []

@@ -6,7 +6,8 @@ Everything that is not used is counted in the engine state under one of these na
 ``future``          the event time was too far ahead of the arrival and was replaced by it (the sample is used)
 ``without_time``    no event time; the arrival time was taken (the sample is used)
 ``repeated``        a cumulative point that is not newer than the last one of its stream
-``streams_dropped`` the partition has `max_streams` streams already
+``streams_dropped`` the partition has `max_streams` streams already, all of them in use
+``streams_expired`` streams, silent for long, that made room for new ones
 ``instances_folded`` the partition has `max_instances` instances; the sample counts for a common one
 ``names_folded``    the partition has `max_names` custom and reported values; the reading counts for a common one
 ``models_folded``   the partition has `max_models` models and workflows; the tokens count for a common one

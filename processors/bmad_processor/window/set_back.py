@@ -36,6 +36,8 @@ def _move(partition: Partition, by_ns: int) -> None:
         partition.due_ns -= by_ns
     if partition.early_ns:
         partition.early_ns -= by_ns
+    if partition.swept_ns:
+        partition.swept_ns -= by_ns
     partition.sums = None
     for pane in partition.panes:
         pane.start_ns -= by_ns

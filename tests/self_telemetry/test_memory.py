@@ -84,7 +84,8 @@ def test_many_large_requests_at_once_over_grpc(tmp_path: Path) -> None:
             codes = [call.code() for call in calls]
         for channel in channels:
             channel.close()
-        assert set(codes) <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+        # all but OK tell a sender to try again; CANCELLED is what was slow to arrive when memory was short
+        assert set(codes) <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
         assert grpc.StatusCode.OK in codes
         # the limit, and one request with its copies
         assert watch.peak < limit + 3 * len(body), f"{watch.peak / MIB:.0f} MiB"

@@ -18,7 +18,7 @@ _Percentage = Annotated[int, Strict(), Field(ge=0, le=100)]
 class MemoryLimiterConfig(Config):
     """Refuses what comes in while the process holds too much memory. Must be the first processor of its pipelines.
 
-    Senders are told to come back (UNAVAILABLE with RetryInfo, 503 with Retry-After), before their request is read.
+    Senders are told to come back (UNAVAILABLE with RetryInfo, 503 with Retry-After), before their request is decoded.
     """
 
     check_interval: Annotated[DurationNs, Field(ge=_SECOND // 100, le=60 * _SECOND)] = _SECOND

@@ -101,7 +101,7 @@ _ROWS: Final = (
     ),
     Metric(
         "otelcol_processor_refused_requests", _C, "{request}", ("processor", "otel_signal"),
-        "Requests refused for want of memory, before they were read; nobody knows their items.",
+        "Requests refused for want of memory, before they were decoded; nobody knows their items.",
     ),
     Metric("otelcol_process_uptime", _C, "s", (), "Uptime of the process."),
     Metric("otelcol_process_cpu_seconds", _C, "s", (), "Total CPU user and system time in seconds."),

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint types contracts unit test-integration bench docs venv clean
+.PHONY: help demo test lint types contracts unit test-integration conformance bench docs venv clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -40,6 +40,10 @@ unit: $(STAMP)
 test-integration: $(STAMP)  ## peers that need npm, Go or Debian packages, and faults that take long
 	tests/integration/setup.sh
 	$(BIN)/python -m pytest -m "integration or faults"
+
+conformance: $(STAMP)  ## the OTLP scoreboard beside rotel and the stock Collector; TARGET=grpc=h:p,http=h:p asks another
+	tests/conformance/setup.sh >&2
+	$(BIN)/python -m tests.conformance.scoreboard $(TARGET)
 
 bench: $(STAMP)  ## the published figures
 	$(BIN)/python benchmarks/engine_step.py

@@ -35,6 +35,16 @@ _BROKEN = {
     "unknown number cut off": b"\xf9\x3f\x00",
 }
 
+_NO_TEXT = {"invalid UTF-8": b"a\xffb", "a lone surrogate": b"\xed\xa0\x80"}
+
+_IN_DEVELOPMENT = {"EntityRef", "string_value_strindex", "key_strindex"}
+"""Not yet stable in OTLP: a receiver need not know them, and what it does not know it cannot find broken."""
+
+
+def is_about_text(where: str) -> bool:
+    """Whether a case is broken only in being no Unicode."""
+    return where.partition(": ")[2] in _NO_TEXT
+
 
 def varint(value: int) -> bytes:
     out = bytearray()
@@ -53,7 +63,11 @@ def _field_cases(field: FieldDescriptor) -> dict[str, bytes]:
     number = field.number
     if field.type in _VARINTS:
         tag = varint(number << 3)
-        cases = {"no value": tag, "varint without an end": tag + b"\x80" * 9, "varint of 11 bytes": tag + b"\x80" * 10 + b"\1"}
+        cases = {
+            "no value": tag,
+            "varint without an end": tag + b"\x80" * 9,
+            "varint of 11 bytes": tag + b"\x80" * 10 + b"\1",
+        }
     elif field.type in _FIXED:
         wire_type, size = _FIXED[field.type]
         cases = {"cut off": varint(number << 3 | wire_type) + bytes(size - 1)}
@@ -66,8 +80,7 @@ def _field_cases(field: FieldDescriptor) -> dict[str, bytes]:
             "negative length": tag + b"\xff" * 9 + b"\x01abc",
         }
         if field.type == FieldDescriptor.TYPE_STRING:
-            cases["invalid UTF-8"] = _delimited(number, b"a\xffb")
-            cases["a lone surrogate"] = _delimited(number, b"\xed\xa0\x80")
+            cases |= {what: _delimited(number, text) for what, text in _NO_TEXT.items()}
     if field.is_repeated and field.is_packed:
         cases["packed, length beyond the end"] = varint(number << 3 | 2) + b"\x09" + bytes(8)
     return cases
@@ -80,9 +93,10 @@ def _paths(root: Descriptor) -> dict[Descriptor, list[FieldDescriptor]]:
     while waiting:
         message = waiting.pop(0)
         for field in message.fields:
-            if field.message_type is not None and field.message_type not in paths:
-                paths[field.message_type] = [*paths[message], field]
-                waiting.append(field.message_type)
+            kind = field.message_type
+            if kind is not None and kind not in paths and kind.name not in _IN_DEVELOPMENT:
+                paths[kind] = [*paths[message], field]
+                waiting.append(kind)
     return paths
 
 
@@ -94,6 +108,8 @@ def broken_requests(root: Descriptor) -> dict[str, bytes]:
     for message, path in _paths(root).items():
         broken = {f"{message.name}: {what}": data for what, data in _BROKEN.items()}
         for field in message.fields:
+            if field.name in _IN_DEVELOPMENT:
+                continue
             broken |= {f"{message.name}.{field.name}: {what}": data for what, data in _field_cases(field).items()}
         for where, data in broken.items():
             for field in reversed(path):

@@ -103,9 +103,7 @@ class HttpReply:
         assert self.content_type in (PROTOBUF, JSON), f"{self.status} answered with {self.content_type or 'no type'}"
         assert content_type in (None, self.content_type)
         status = (
-            ParseDict(json.loads(self.body), Status())
-            if self.content_type == JSON
-            else Status.FromString(self.body)
+            ParseDict(json.loads(self.body), Status()) if self.content_type == JSON else Status.FromString(self.body)
         )
         assert status.message, f"{self.status} without a message"
         return status

@@ -102,8 +102,16 @@ def names_in(signal: str, message: Any) -> list[str]:
             return [m.name for r in message.resource_metrics for scope in r.scope_metrics for m in scope.metrics]
         case _:
             return [
-                record.body.string_value for r in message.resource_logs for s in r.scope_logs for record in s.log_records
+                record.body.string_value
+                for r in message.resource_logs
+                for s in r.scope_logs
+                for record in s.log_records
             ]
+
+
+def is_full(response: Any) -> bool:
+    """Whether an Export*ServiceResponse says that everything was taken and nothing else: {0, ""} is equal to unset."""
+    return not response.partial_success.ListFields()
 
 
 def tree(message: Any) -> dict[str, Any]:
@@ -118,9 +126,7 @@ def to_json(message: Any) -> bytes:
 def _with_hex_ids(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            key: base64.b64decode(item).hex()
-            if key in ("traceId", "spanId", "parentSpanId")
-            else _with_hex_ids(item)
+            key: base64.b64decode(item).hex() if key in ("traceId", "spanId", "parentSpanId") else _with_hex_ids(item)
             for key, item in value.items()
         }
     return [_with_hex_ids(item) for item in value] if isinstance(value, list) else value

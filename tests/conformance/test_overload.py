@@ -20,8 +20,8 @@ from .targets import Server, Wish
 PATIENCE_S = 3.0
 """A call that has not been answered by then is stuck behind the backend."""
 
-ENOUGH = 200
-"""So many requests fill any queue of one."""
+ENOUGH = 3000
+"""So many requests of 10 kB fill any queue that somebody who wished for one of one request gave us."""
 
 
 @dataclass
@@ -47,7 +47,8 @@ def full(start_for_session: Start, tmp_path_factory: pytest.TempPathFactory) -> 
             found = Full(server, client, HttpClient(server.http), GrpcReply(grpc.StatusCode.OK))
             for _ in range(ENOUGH):
                 name = unique("full")
-                found.reply = client.export("traces", messages.body("traces", name), timeout_s=PATIENCE_S)
+                message = messages.request("traces", [messages.span(name, trace_state="x" * 10_000)])
+                found.reply = client.export("traces", message.SerializeToString(), timeout_s=PATIENCE_S)
                 (found.accepted if found.reply.code is grpc.StatusCode.OK else found.refused).append(name)
                 if found.refused:
                     break

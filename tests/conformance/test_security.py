@@ -11,13 +11,15 @@ import grpc
 import pytest
 import trustme
 
+from tests.edges.peers import eventually
+
 from . import messages
 from .clients import GrpcClient, HttpClient, grpc_client
 from .conftest import Start
 from .messages import JSON, PROTOBUF, unique
 from .targets import Security, Server, Wish
 
-TOKEN = "a token of the tests"
+TOKEN = "conformance-0123456789abcdef"
 RELOAD_S = 0.2
 
 
@@ -133,8 +135,6 @@ def test_h22_beyond_401_is_a_status_and_says_how(guarded: Guarded, content_type:
 @pytest.mark.faults
 def test_g9_certificates_are_read_again(guarded: Guarded) -> None:
     """Last in this file: a new authority signs from here on, and the client trusts only that."""
-    from tests.edges.peers import eventually
-
     new = trustme.CA()
     write_certificate(new, guarded.security.certificate, guarded.security.key)
     context = ssl.create_default_context()

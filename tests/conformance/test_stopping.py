@@ -59,9 +59,7 @@ def _until_refused(export: Callable[[bytes], bool], acknowledged: list[str]) -> 
 
 def _by_grpc(server: Server, acknowledged: list[str]) -> None:
     with grpc_client(server.grpc) as client:
-        _until_refused(
-            lambda body: client.export("traces", body, timeout_s=5).code is grpc.StatusCode.OK, acknowledged
-        )
+        _until_refused(lambda body: client.export("traces", body, timeout_s=5).code is grpc.StatusCode.OK, acknowledged)
 
 
 def _by_http(server: Server, acknowledged: list[str]) -> None:

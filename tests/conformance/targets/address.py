@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..backend import Backend
-from ..rows import NotApplicable
+from tests.conformance.backend import Backend
+from tests.conformance.rows import NotApplicable
+
 from .base import Child, Server, Wish
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..backend import Backend
-from ..messages import SIGNALS
+from tests.conformance.backend import Backend
+from tests.conformance.messages import SIGNALS
 
 START_TIMEOUT_S = 30.0
 ROOT = Path(__file__).parents[3]

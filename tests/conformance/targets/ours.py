@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..backend import Backend
+from tests.conformance.backend import Backend
+
 from .base import Child, Server, Wish
 from .stock import configuration
 

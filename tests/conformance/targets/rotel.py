@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..backend import Backend
-from ..messages import SIGNALS
-from ..rows import NotApplicable
+from tests.conformance.backend import Backend
+from tests.conformance.messages import SIGNALS
+from tests.conformance.rows import NotApplicable
+
 from .base import PEERS, Child, Server, Wish, free_port, is_listening
 
 _MIB = 2**20

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..backend import Backend
-from ..rows import NotApplicable
+from tests.conformance.backend import Backend
+from tests.conformance.rows import NotApplicable
+
 from .base import PEERS, Child, Server, Wish, free_port, is_listening
 
 _MIB = 2**20
@@ -46,9 +47,7 @@ class StockTarget:
         return Child([str(self._program), "--config", f"file:{path}"], folder / "otelcol.txt")
 
 
-def configuration(
-    wish: Wish, to_grpc: str, to_http: str, *, grpc: str | None, http: str | None
-) -> dict[str, Any]:
+def configuration(wish: Wish, to_grpc: str, to_http: str, *, grpc: str | None, http: str | None) -> dict[str, Any]:
     """Names that this Collector and the stock one share."""
     of_grpc: dict[str, Any] = {"endpoint": grpc} if grpc else {}
     of_http: dict[str, Any] = {"endpoint": http} if http else {}
@@ -67,7 +66,11 @@ def configuration(
             protocol |= {"tls": tls, "auth": {"authenticator": "bearertokenauth"}}
         extensions["bearertokenauth"] = {"scheme": "Bearer", "token": security.token}
     if wish.origins:
-        of_http["cors"] = {"allowed_origins": list(wish.origins), "allowed_headers": ["x-tenant"], "max_age": 600}
+        of_http["cors"] = {
+            "allowed_origins": list(wish.origins),
+            "allowed_headers": ["content-type", "x-tenant"],
+            "max_age": 600,
+        }
     if wish.max_streams is not None:
         of_grpc["max_concurrent_streams"] = wish.max_streams
     if wish.keepalive:

@@ -13,6 +13,7 @@
         ├── Malformed        theirs, permanent: INVALID_ARGUMENT, HTTP 400
         ├── TooLarge         theirs, permanent: RESOURCE_EXHAUSTED, HTTP 413
         ├── Unserved         no pipeline for this signal: UNIMPLEMENTED, HTTP 404
+        ├── Unauthenticated  nobody we know: UNAUTHENTICATED, HTTP 401 with WWW-Authenticate
         └── Overloaded       ours, transient: UNAVAILABLE with RetryInfo, HTTP 503 with Retry-After
 """
 
@@ -112,3 +113,11 @@ class Overloaded(Refused):
 
 class Unserved(Refused):
     """No pipeline takes this signal here: UNIMPLEMENTED, HTTP 404."""
+
+
+class Unauthenticated(Refused):
+    """The sender did not say who it is, or is not believed. ``challenge`` is the value of `WWW-Authenticate`."""
+
+    def __init__(self, message: str, *, challenge: str) -> None:
+        self.challenge = challenge
+        super().__init__(message)

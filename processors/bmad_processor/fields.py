@@ -7,16 +7,16 @@ expected.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from . import quantities
 from .quantities import NotUnderstood, split_endpoint
 
 __all__ = [
-    "Config", "DurationNs", "Endpoint", "Ratio", "SizeBytes",
+    "Config", "DurationNs", "Endpoint", "Ratio", "Secret", "SizeBytes", "REDACTED",
     "parse_duration", "parse_endpoint", "parse_ratio", "parse_size", "split_endpoint",
 ]  # fmt: skip
 
@@ -55,6 +55,56 @@ DurationNs = Annotated[int, BeforeValidator(parse_duration, json_schema_input_ty
 SizeBytes = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=str | int)]
 Ratio = Annotated[float, BeforeValidator(parse_ratio, json_schema_input_type=str | float)]
 Endpoint = Annotated[str, BeforeValidator(parse_endpoint, json_schema_input_type=str)]
+
+REDACTED: Final = "[REDACTED]"
+"""What is shown of a secret, wherever it is shown."""
+
+
+class Secret:
+    """Text that is never shown: no `repr`, format string, log line or printed configuration has it.
+
+    Not a `str`, because any of those would take the characters out of one. The empty text is refused: a token that is
+    empty by mistake would let everybody in.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        if not text:
+            raise PydanticCustomError("value", "empty", {"expected": "a secret that is not empty"})
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text, for the one place that needs it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return REDACTED
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """From text; shown as `REDACTED`."""
+        del source, handler
+        return core_schema.no_info_plain_validator_function(
+            cls._read,
+            serialization=core_schema.to_string_ser_schema(),
+            json_schema_input_schema=core_schema.str_schema(),
+        )
+
+    @classmethod
+    def _read(cls, value: object) -> Secret:
+        if isinstance(value, Secret):
+            return value
+        if not isinstance(value, str):
+            # pydantic's own name for it: the loader then tries the text as it was written, for a token of digits
+            raise PydanticCustomError("string_type", "not text")
+        return cls(value)
 
 
 class Config(BaseModel):

@@ -88,6 +88,16 @@ def test_any_mixture_of_good_and_bad(scopes: list[list[str | None]]) -> None:
     assert bool(result.message) == bool(bad)
 
 
+@pytest.mark.parametrize("parent", [b"odd", b"p" * 16])
+def test_a_parent_of_wrong_length_costs_that_span_only(parent: bytes) -> None:
+    ids = {"trace_id": GOOD_TRACE, "span_id": GOOD_SPAN}
+    good = [Span(**ids).SerializeToString(), Span(**ids, parent_span_id=b"p" * 8).SerializeToString()]
+    bad = Span(**ids, parent_span_id=parent).SerializeToString()
+    result = decode(field(1, field(2, field(2, good[0]) + field(2, bad) + field(2, good[1]))))
+    assert (result.items, result.rejected) == (2, 1)
+    assert result.forward == field(1, field(2, field(2, good[0]) + field(2, good[1])))
+
+
 def test_zeros_elsewhere_reject_nothing() -> None:
     body = field(1, field(2, field(2, span(GOOD_TRACE, GOOD_SPAN, unknown=field(1500, bytes(64))))))
     assert (decode(body).rejected, decode(body).forward) == (0, body)

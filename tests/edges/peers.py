@@ -45,6 +45,7 @@ class Recorder:
     """A Consumer that decodes (so that garbage is Malformed), records, and answers what it was told."""
 
     def __init__(self) -> None:
+        self.may_wait = False
         self.got: list[tuple[Signal, bytes]] = []
         self.answer: Accepted | Exception = ACCEPTED
         self.delay_s = 0.0

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import gzip
+import zlib
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
+from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bmad_processor.errors import Malformed, TooLarge
-from bmad_processor.receive.http_body import GzipBody, IdentityBody
+from bmad_processor.receive.http_body import ENCODINGS, Body, body_for
+
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "zlib": zlib.compress,
+    "deflate": zlib.compress,
+    "zstd": zstd.compress,
+}
+encodings = st.sampled_from(sorted(PACK))
+
+
+def collector(encoding: str, limit: int) -> Body:
+    body = body_for(encoding.encode(), limit)
+    assert body is not None
+    return body
 
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
@@ -18,26 +35,35 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(at)]
 
 
-@given(st.lists(st.binary(max_size=200), max_size=4), st.lists(st.integers(0, 900), max_size=6))
-def test_any_split_gives_the_same_body(members: list[bytes], cuts: list[int]) -> None:
+def test_what_is_understood() -> None:
+    assert set(ENCODINGS) == {"identity", *PACK}
+    for unknown in (b"br", b"snappy", b"gzip, gzip", b"nonsense"):
+        assert body_for(unknown, 1) is None
+
+
+@given(encodings, st.lists(st.binary(max_size=200), max_size=4), st.lists(st.integers(0, 900), max_size=6))
+def test_any_split_gives_the_same_body(encoding: str, members: list[bytes], cuts: list[int]) -> None:
     data = b"".join(members)
-    identity = IdentityBody(1000)
+    identity = collector("identity", 1000)
     for piece in pieces(data, cuts):
         identity.feed(piece)
     assert identity.finish() == data
-    packed = b"".join(gzip.compress(member) for member in members) or gzip.compress(b"")
-    body = GzipBody(10_000)
+    pack = PACK[encoding]
+    packed = b"".join(pack(member) for member in members) or pack(b"")
+    body = collector(encoding, 10_000)
     for piece in pieces(packed, cuts):
         body.feed(piece)
     assert body.finish() == data
     assert body.size == len(data)
 
 
-@given(st.integers(0, 3000), st.integers(1, 3000), st.lists(st.integers(0, 100), max_size=4))
-def test_the_limit_is_exact_and_nothing_beyond_it_is_held(size: int, limit: int, cuts: list[int]) -> None:
-    packed = gzip.compress(bytes(size))
-    body = GzipBody(max(limit, len(packed)))
+@given(encodings, st.integers(0, 3000), st.integers(1, 3000), st.lists(st.integers(0, 100), max_size=4))
+def test_the_limit_is_exact_and_nothing_beyond_it_is_held(
+    encoding: str, size: int, limit: int, cuts: list[int]
+) -> None:
+    packed = PACK[encoding](bytes(size))
     limit = max(limit, len(packed))
+    body = collector(encoding, limit)
     try:
         for piece in pieces(packed, cuts):
             body.feed(piece)
@@ -49,16 +75,37 @@ def test_the_limit_is_exact_and_nothing_beyond_it_is_held(size: int, limit: int,
         assert len(body.finish()) == size
 
 
-@given(st.binary(min_size=1, max_size=100), st.data())
-def test_a_cut_off_body_is_malformed(data: bytes, draw: st.DataObject) -> None:
-    packed = gzip.compress(data)
-    body = GzipBody(1000)
+@given(encodings, st.binary(min_size=1, max_size=100), st.data())
+def test_a_cut_off_body_is_malformed(encoding: str, data: bytes, draw: st.DataObject) -> None:
+    packed = PACK[encoding](data)
+    body = collector(encoding, 1000)
     body.feed(packed[: draw.draw(st.integers(0, len(packed) - 1))])
-    with pytest.raises(Malformed):
+    with pytest.raises(Malformed, match="cut off"):
         body.finish()
 
 
-def test_endless_members_are_refused() -> None:
-    body = GzipBody(10**6)
+@given(encodings, st.binary(min_size=1, max_size=100))
+def test_garbage_is_malformed(encoding: str, data: bytes) -> None:
+    body = collector(encoding, 1000)
+    with pytest.raises(Malformed, match="not valid"):
+        body.feed(b"\x00garbage" + data)
+
+
+@pytest.mark.parametrize("encoding", sorted(PACK))
+def test_endless_members_are_refused(encoding: str) -> None:
+    body = collector(encoding, 10**6)
     with pytest.raises(Malformed, match="members"):
-        body.feed(gzip.compress(b"") * 2000)
+        body.feed(PACK[encoding](b"") * 2000)
+
+
+def test_a_frame_of_zstd_does_not_choose_its_window() -> None:
+    wide = zstd.compress(bytes(1000), options={zstd.CompressionParameter.window_log: 27})
+    # the size is written into the frame, so that this small one needs no window: made to need one
+    press = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 27,
+                                         zstd.CompressionParameter.content_size_flag: 0})  # fmt: skip
+    asking = press.compress(bytes(1000)) + press.flush()
+    small = collector("zstd", 10_000)
+    small.feed(wide)
+    assert small.finish() == bytes(1000)
+    with pytest.raises(Malformed, match="zstd"):
+        collector("zstd", 10_000).feed(asking)

@@ -29,7 +29,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from bmad_processor.errors import Malformed, Overloaded, StartError, TooLarge
 from bmad_processor.model import Signal
 from bmad_processor.quantities import split_endpoint
-from bmad_processor.receive import Accepted, AsgiServer, HttpConfig, HttpReceiver, http_protocol
+from bmad_processor.receive import Accepted, AsgiServer, HttpConfig, HttpReceiver
 
 from .conftest import LIMIT
 from .peers import Recorder, eventually, spans_body
@@ -118,7 +118,7 @@ def test_other_content_types_are_415(client: httpx2.Client, content_type: str | 
     status_of(response, "application/json")
 
 
-@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "nonsense"])
+@pytest.mark.parametrize("encoding", ["br", "snappy", "gzip, gzip", "nonsense"])
 @pytest.mark.parametrize("headers", [PB, JS])
 def test_unknown_content_encoding_is_415(client: httpx2.Client, encoding: str, headers: dict[str, str]) -> None:
     response = client.post("/v1/traces", content=b"{}", headers=headers | {"content-encoding": encoding})
@@ -321,15 +321,6 @@ def test_chunked_body_without_content_length(http_receiver: HttpReceiver, consum
     assert consumer.got == [(Signal.TRACES, body), (Signal.TRACES, b"")]
 
 
-def test_slow_request_is_cut_off(monkeypatch: pytest.MonkeyPatch, http_receiver: HttpReceiver) -> None:
-    monkeypatch.setattr(http_protocol, "REQUEST_TIMEOUT_S", 0.2)
-    for beginning in (b"", b"POST /v1/traces HTTP/1.1\r\nHost:", b"POST /v1/traces HTTP/1.1\r\nHost: x\r\n"
-                      b"Content-Type: application/json\r\nContent-Length: 5\r\n\r\n{"):  # fmt: skip
-        with socket.create_connection(split_endpoint(http_receiver.endpoint), timeout=10) as raw:
-            raw.sendall(beginning)
-            assert raw.recv(1000) == b""
-
-
 @pytest.mark.parametrize("head", [b"GET /" + b"x" * 500_000, b"GET / HTTP/1.1\r\nA: " + b"x" * 500_000,
                                   b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 80_000])  # fmt: skip
 def test_endless_headers_are_cut_off(http_receiver: HttpReceiver, head: bytes) -> None:
@@ -340,18 +331,6 @@ def test_endless_headers_are_cut_off(http_receiver: HttpReceiver, head: bytes) -
         except ConnectionError:
             return  # closed while we were still sending
         assert answer.startswith(b"HTTP/1.1 431 ")
-
-
-def test_further_connections_are_closed(monkeypatch: pytest.MonkeyPatch, http_receiver: HttpReceiver) -> None:
-    monkeypatch.setattr(http_protocol, "MAX_CONNECTIONS", 3)
-    connections = [socket.create_connection(split_endpoint(http_receiver.endpoint), timeout=10) for _ in range(3)]
-    with socket.create_connection(split_endpoint(http_receiver.endpoint), timeout=10) as fourth:
-        assert fourth.recv(1000) == b""
-    for raw in connections:
-        raw.close()
-    request = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
-    request += b"Content-Length: 2\r\n\r\n{}"
-    eventually(lambda: b"200 OK" in exchange(http_receiver.endpoint, request))
 
 
 def test_port_in_use_is_a_start_error(http_receiver: HttpReceiver, consumer: Recorder) -> None:

@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from bmad_processor.emit.otlp_json import to_json
+from bmad_processor.decode import Decoder
 from bmad_processor.errors import Malformed
 from bmad_processor.model import Signal
 from bmad_processor.receive import to_protobuf
@@ -101,13 +102,60 @@ def test_an_empty_id_is_absent(absent: str | None) -> None:
     assert span(traceId=absent, name="x").trace_id == b""
 
 
-@pytest.mark.parametrize("bad", [TRACE_ID[:-1], TRACE_ID + "0", TRACE_ID + "00", "zz" * 16, "W47/95gDgQPSabYzgT/GDA==",
-                                 " " * 32, "00 " * 11, "ff" * 15 + " f", 17, ["00"], "\uff10" * 32])  # fmt: skip
-def test_a_wrong_id_is_malformed_with_its_path(bad: Any) -> None:
+BAD_IDS = [TRACE_ID[:-1], TRACE_ID + "0", TRACE_ID + "00", "zz" * 16, "W47/95gDgQPSabYzgT/GDA==",
+           " " * 32, "00 " * 11, "ff" * 15 + " f", "\uff10" * 32]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BAD_IDS)
+def test_a_wrong_id_costs_its_item_only(bad: str) -> None:
+    good = {"traceId": TRACE_ID, "spanId": "eee19b7ec3c1b174"}
+    link = {"links": [{}, {**good, "spanId": bad}]}
+    spans = [good, {**good, "traceId": bad}, {**good, "spanId": bad}, {**good, "parentSpanId": bad}, {**good, **link},
+             {**link, **good}, good]  # fmt: skip
+    decoder = Decoder(interval_ns=10**9)
+    body = to_protobuf(Signal.TRACES, json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).encode())
+    decoded = decoder.decode(Signal.TRACES, body)
+    assert (decoded.items, decoded.rejected) == (2, 5)
+    records = [good, {**good, "traceId": bad}, {**good, "spanId": bad}, {}]
+    body = to_protobuf(Signal.LOGS, json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}).encode())
+    decoded = decoder.decode(Signal.LOGS, body)
+    assert (decoded.items, decoded.rejected) == (2, 2)
+    points = [{"asInt": "1", "exemplars": [good]}, {"asInt": "1", "exemplars": [good, {**good, "spanId": bad}]}, {}]
+    metrics = [{"name": "m", "gauge": {"dataPoints": points}}]
+    tree = {"resourceMetrics": [{"scopeMetrics": [{"metrics": metrics}]}]}
+    decoded = decoder.decode(Signal.METRICS, to_protobuf(Signal.METRICS, json.dumps(tree).encode()))
+    assert (decoded.items, decoded.rejected) == (2, 1)
+
+
+@pytest.mark.parametrize("bad", [17, ["00"], {}, True])
+def test_an_id_that_is_no_text_is_malformed_with_its_path(bad: Any) -> None:
     with pytest.raises(Malformed, match=r"^resourceSpans\[0\]\.scopeSpans\[0\]\.spans\[0\]\.traceId: expected "):
         span(traceId=bad)
     with pytest.raises(Malformed, match=r"spans\[0\]\.links\[1\]\.spanId: expected "):
         span(links=[{}, {"spanId": bad}])
+
+
+# Strictly -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong", "right"),
+    [("kind", "SPAN_KIND_SERVER", 2), ("start_time_unix_nano", "5", None), ("trace_id", TRACE_ID, None)],
+)
+def test_strictly_only_what_otlp_allows(key: str, wrong: Any, right: Any) -> None:
+    def body(value: Any) -> bytes:
+        return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [{key: value}]}]}]}).encode()
+
+    assert to_protobuf(Signal.TRACES, body(wrong))
+    with pytest.raises(Malformed, match=rf"spans\[0\]\.{key}: "):
+        to_protobuf(Signal.TRACES, body(wrong), True)
+    if right is not None:
+        assert to_protobuf(Signal.TRACES, body(right), True) == to_protobuf(Signal.TRACES, body(wrong))
+
+
+def test_strictly_unknown_keys_are_still_ignored() -> None:
+    body = b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"laterField": {"a": [1]}, "name": "n"}]}]}], "x": 1}'
+    assert to_protobuf(Signal.TRACES, body, True) == to_protobuf(Signal.TRACES, body)
 
 
 # Values ---------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from bmad_processor.errors import Problem
 from bmad_processor.fields import Config
 
-from .describe import allowed_keys, bounds_at, expected_at
+from .describe import allowed_keys, bounds_at, expected_at, is_secret_at
 from .tree import Node, Path, child, find, plain, problem, show
 
 C = TypeVar("C", bound=Config)
@@ -127,22 +127,23 @@ def _understand(model: type[Config], node: Node | None, entry: Mapping[str, Any]
         path = (*path, named)
     found = None if node is None else find(node, path)
     value = found.value if found is not None else entry["input"]
+    shown = "what is written here" if is_secret_at(model, path) else show(value)
     expected = str(context.get("expected", "")) or expected_at(model, path)
     if kind == _UNKNOWN:
         message, expected = unknown_key(str(path[-1] if path else ""), allowed_keys(model, path[:-1]))
     elif kind == _MISSING:
         message = "is missing"
     elif kind in _RANGE:
-        message = f"{show(value)} is out of range"
+        message = f"{shown} is out of range"
         expected = bounds_at(model, path) or expected
     elif kind in ("value_error", "assertion_error"):
         message = str(context.get("error", entry["msg"]))
     elif kind == "value":
         said = str(entry["msg"])  # a refusal of ours: either what the value is not, or a sentence of its own
-        shown = "" if found is None else f"{show(value)} "
-        message = f"{shown}is {said}" if said.startswith("not ") else said
+        before = "" if found is None else f"{shown} "
+        message = f"{before}is {said}" if said.startswith("not ") else said
     else:
-        message = f"{show(value)} is not understood"
+        message = f"{shown} is not understood"
         expected = expected or _expected_of(kind) or str(entry["msg"])
     return _Complaint(path, kind, message, expected, is_branch)
 

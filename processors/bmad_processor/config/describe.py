@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from bmad_processor.emit.config import Target, Url
-from bmad_processor.fields import parse_duration, parse_endpoint, parse_ratio, parse_size
+from bmad_processor.fields import Secret, parse_duration, parse_endpoint, parse_ratio, parse_size
 from bmad_processor.quantities import render_duration
 
 from .tree import Path, printable
@@ -30,7 +30,9 @@ _KINDS: Final = {
     get_args(Target)[1].func: "address",
     get_args(Url)[1].func: "URL",
 }
-_PLAIN: Final = {bool: "true or false", int: "whole number", float: "number", str: "text", type(None): "nothing"}
+_PLAIN: Final = {
+    bool: "true or false", int: "whole number", float: "number", str: "text", Secret: "secret", type(None): "nothing",
+}  # fmt: skip
 _SIZES: Final = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 _EXAMPLES: Final = {
     "duration": "a duration with its unit, such as 5s, 500ms or 1m30s",
@@ -42,6 +44,7 @@ _EXAMPLES: Final = {
     "number": "a number",
     "mapping": "a mapping",
     "text": "text",
+    "secret": "text, best from ${env:NAME} or ${file:path}",
 }
 
 
@@ -98,6 +101,14 @@ def expected_at(model: type[BaseModel], path: Path) -> str:
     words = _EXAMPLES.get(kind, f"a {kind}" if kind.startswith(("list", "mapping")) else kind)
     bounds = bounds_of(info)
     return f"{words}; {bounds}" if bounds else words
+
+
+def is_secret_at(model: type[BaseModel], path: Path) -> bool:
+    """Whether what is written at ``path`` must not be shown."""
+    while path and isinstance(path[-1], int):
+        path = path[:-1]
+    info = _field_at(model, path)
+    return info is not None and "secret" in kind_of(info)
 
 
 def bounds_at(model: type[BaseModel], path: Path) -> str:

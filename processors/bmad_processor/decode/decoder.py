@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from google.protobuf.message import DecodeError
-
-from bmad_processor.errors import Malformed
 from bmad_processor.model import Signal
 
-from . import wire
+from .logs import decode_logs
 from .metrics import MetricDecoder
 from .model_calls import TokenSenders
 from .resource import Senders
@@ -34,16 +31,6 @@ class Decoder:
             case Signal.METRICS:
                 return self._metrics.decode(body)
             case Signal.LOGS:
-                return count_logs(body)
+                return decode_logs(body)
             case _:
                 assert_never(signal)
-
-
-def count_logs(body: bytes) -> Decoded:
-    """Checks a logs request and counts its records; the engine reads nothing in them."""
-    try:
-        request = wire.LogsRequest.FromString(body)
-    except DecodeError as error:
-        raise Malformed("body is not a valid ExportLogsServiceRequest") from error
-    items = sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs)
-    return Decoded(items, forward=body)

@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from bmad_otel import semconv
 from bmad_processor import metric_types, sketch
@@ -32,6 +33,8 @@ from . import tools, wire
 from .attributes import CACHE_SIZE, Attributes
 from .histograms import explicit_buckets, exponential_buckets, sum_of, to_ns
 from .model_calls import MAX_TOKENS, TokenSenders, agent_key, is_output_of, model_of
+from .points import is_invalid
+from .rejected import prune
 from .resource import Sender, Senders
 from .result import Decoded
 from .rules import BY_METRIC, PREFIX_BY_METRIC, WANTED, Rule, Scope, takes
@@ -83,20 +86,46 @@ class MetricDecoder:
     def decode(self, body: bytes) -> Decoded:
         """Raises Malformed when the bytes are not a metrics request."""
         try:
+            ExportMetricsServiceRequest.FromString(body)  # what is not OTLP anywhere inside, no backend would take
             request = wire.MetricsRequest.FromString(body)
         except DecodeError as error:
             raise Malformed("body is not a valid ExportMetricsServiceRequest") from error
         self._dropped = {}
         samples: list[Sample] = []
-        items = 0
+        items = bad = 0
         for resource_metrics in request.resource_metrics:
             resource = _Resource(self._senders.of(resource_metrics.resource))
             for scope in resource_metrics.scope_metrics:
-                for metric in scope.metrics:
-                    items += self._metric(metric, resource)
+                emptied = []
+                for index, metric in enumerate(scope.metrics):
+                    n_bad = self._reject(metric)
+                    n = self._metric(metric, resource)
+                    if n_bad and not n:
+                        emptied.append(index)
+                    items += n
+                    bad += n_bad
+                for index in reversed(emptied):
+                    del scope.metrics[index]
             self._give_process_values(resource)
             samples += resource.samples
-        return Decoded(items, tuple(samples), forward=body, dropped=self._dropped)
+        if not bad:
+            return Decoded(items, tuple(samples), forward=body, dropped=self._dropped)
+        prune(request.resource_metrics, "scope_metrics", "metrics")
+        said = f"{bad} data points have buckets that do not fit their bounds, or exemplars with an id of wrong length"
+        forward = request.SerializeToString()
+        return Decoded(items, tuple(samples), bad, message=said, forward=forward, dropped=self._dropped)
+
+    @staticmethod
+    def _reject(metric: Any) -> int:
+        """Takes invalid points out of ``metric``; how many."""
+        kind = metric.WhichOneof("value")
+        if kind is None or kind == "summary":
+            return 0
+        points = getattr(metric, kind).data_points
+        wrong = [index for index, point in enumerate(points) if is_invalid(point, is_histogram=kind == "histogram")]
+        for index in reversed(wrong):
+            del points[index]
+        return len(wrong)
 
     def _metric(self, metric: Any, resource: _Resource) -> int:
         kind = metric.WhichOneof("value")

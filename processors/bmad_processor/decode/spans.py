@@ -281,7 +281,9 @@ class SpanDecoder:
             span = wire.Span.FromString(data)
         except DecodeError as error:
             raise Malformed("a span is not a valid protobuf message") from error
-        if not _is_valid_id(span.trace_id, _ZERO_TRACE_ID) or not _is_valid_id(span.span_id, _ZERO_SPAN_ID):
+        is_parent_valid = len(span.parent_span_id) in (0, 8)
+        if not (is_parent_valid and _is_valid_id(span.trace_id, _ZERO_TRACE_ID)
+                and _is_valid_id(span.span_id, _ZERO_SPAN_ID)):  # fmt: skip
             bad.append((scope, index))
             return
         meaning = self._meaning_of(span)

@@ -34,7 +34,8 @@ _MESSAGES: Final[dict[str, list[_Field]]] = {
     "ResourceSpans": [("resource", 1, _BYTES, ""), ("scope_spans", 2, "ScopeSpans", "repeated")],
     "ScopeSpans": [("spans", 2, _BYTES, "repeated")],
     "Span": [
-        ("trace_id", 1, _BYTES, ""), ("span_id", 2, _BYTES, ""), ("start_time_unix_nano", 7, _FIXED64, ""),
+        ("trace_id", 1, _BYTES, ""), ("span_id", 2, _BYTES, ""), ("parent_span_id", 4, _BYTES, ""),
+        ("start_time_unix_nano", 7, _FIXED64, ""),
         ("end_time_unix_nano", 8, _FIXED64, ""), ("attributes", 9, _BYTES, "repeated"), ("status", 15, "Status", ""),
     ],
     "Status": [("code", 3, _INT32, "")],
@@ -60,27 +61,30 @@ _MESSAGES: Final[dict[str, list[_Field]]] = {
     "SummaryDataPoint": [],
     "NumberDataPoint": [
         ("start_time_unix_nano", 2, _FIXED64, ""), ("time_unix_nano", 3, _FIXED64, ""),
-        ("as_double", 4, _DOUBLE, "oneof"), ("as_int", 6, _SFIXED64, "oneof"), ("attributes", 7, _BYTES, "repeated"),
-        ("flags", 8, _UINT32, ""),
+        ("as_double", 4, _DOUBLE, "oneof"), ("exemplars", 5, "Exemplar", "repeated"),
+        ("as_int", 6, _SFIXED64, "oneof"), ("attributes", 7, _BYTES, "repeated"), ("flags", 8, _UINT32, ""),
     ],
     "HistogramDataPoint": [
         ("start_time_unix_nano", 2, _FIXED64, ""), ("time_unix_nano", 3, _FIXED64, ""), ("count", 4, _FIXED64, ""),
         ("sum", 5, _DOUBLE, "optional"), ("bucket_counts", 6, _FIXED64, "repeated"),
-        ("explicit_bounds", 7, _DOUBLE, "repeated"), ("attributes", 9, _BYTES, "repeated"), ("flags", 10, _UINT32, ""),
+        ("explicit_bounds", 7, _DOUBLE, "repeated"), ("exemplars", 8, "Exemplar", "repeated"),
+        ("attributes", 9, _BYTES, "repeated"), ("flags", 10, _UINT32, ""),
         ("min", 11, _DOUBLE, "optional"), ("max", 12, _DOUBLE, "optional"),
     ],
     "ExponentialHistogramDataPoint": [
         ("attributes", 1, _BYTES, "repeated"), ("start_time_unix_nano", 2, _FIXED64, ""),
         ("time_unix_nano", 3, _FIXED64, ""), ("count", 4, _FIXED64, ""), ("sum", 5, _DOUBLE, "optional"),
         ("scale", 6, _SINT32, ""), ("zero_count", 7, _FIXED64, ""), ("positive", 8, "Buckets", ""),
-        ("flags", 10, _UINT32, ""), ("min", 12, _DOUBLE, "optional"), ("max", 13, _DOUBLE, "optional"),
+        ("flags", 10, _UINT32, ""), ("exemplars", 11, "Exemplar", "repeated"), ("min", 12, _DOUBLE, "optional"),
+        ("max", 13, _DOUBLE, "optional"),
     ],
+    "Exemplar": [("span_id", 4, _BYTES, ""), ("trace_id", 5, _BYTES, "")],
     "Buckets": [("offset", 1, _SINT32, ""), ("bucket_counts", 2, _UINT64, "repeated")],
-    # logs: only counted
+    # logs: counted, and their ids looked at
     "LogsRequest": [("resource_logs", 1, "ResourceLogs", "repeated")],
     "ResourceLogs": [("resource", 1, "Resource", ""), ("scope_logs", 2, "ScopeLogs", "repeated")],
     "ScopeLogs": [("log_records", 2, "LogRecord", "repeated")],
-    "LogRecord": [],
+    "LogRecord": [("trace_id", 9, _BYTES, ""), ("span_id", 10, _BYTES, "")],
 }  # fmt: skip
 
 

@@ -25,6 +25,9 @@ ACCEPTED: Final = Accepted()
 class Consumer(Protocol):
     """Takes request bodies; called from several threads at once."""
 
+    may_wait: bool
+    """Whether `consume` may wait for a disk. Receivers then call it in more threads, and never in an event loop."""
+
     def consume(self, signal: Signal, body: bytes) -> Accepted:
         """Take one Export*ServiceRequest in protobuf bytes, decompressed and not yet decoded.
 

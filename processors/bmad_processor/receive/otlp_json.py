@@ -5,11 +5,14 @@ word, takes strings where objects belong and needs five times the CPU; so the co
 the field descriptors of `opentelemetry.proto`. What OTLP asks for and what is tolerated beyond it:
 
 * keys are lowerCamelCase; the original snake_case names are read as well, as the Collector does
-* unknown keys are ignored
-* ids are hex in either case, of the right length or empty
+* unknown keys are ignored; of a key that is written twice the last counts
+* ids are hex in either case. One of wrong length or with other digits becomes one zero byte, which is no id either: the
+  decoder then rejects that item alone, as it does with protobuf
 * 64-bit integers are decimal strings or numbers; doubles may be "NaN", "Infinity", "-Infinity"
 * enums are integers; names are read as well, as the Collector does
 * bytes are base64, standard or URL-safe; null means absent
+
+Strictly, snake_case names and names of enum values are refused: they say the sender's encoder is not one for OTLP.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from google.protobuf.message import EncodeError, Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from bmad_processor.errors import Malformed
 from bmad_processor.model import Signal
@@ -38,10 +42,14 @@ _REQUESTS: Final[dict[Signal, type[Message]]] = {
     Signal.LOGS: ExportLogsServiceRequest,
 }
 
+_SPAN: Final = Span.DESCRIPTOR
+
 MAX_DEPTH: Final = 100
 """Nesting of messages; protobuf's own decoders refuse more than 100 levels, so deeper ones could not be read again."""
 
 _ID_BYTES: Final = {"trace_id": 16, "span_id": 8, "parent_span_id": 8}
+WRONG_ID: Final = b"\0"
+"""Stands for every id that is none."""
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,20}")
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _DOUBLES: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -106,21 +114,29 @@ def _hex(n_bytes: int) -> Callable[[Any], bytes]:
             return b""
         try:
             # fromhex skips white space, so the length is checked on both sides
-            data = bytes.fromhex(text) if len(text) == 2 * n_bytes else b""
+            data = bytes.fromhex(text) if len(text) == 2 * n_bytes else WRONG_ID
         except ValueError:
-            data = b""
-        if len(data) != n_bytes:
-            raise _Invalid(f"expected {2 * n_bytes} hexadecimal digits")
-        return data
+            return WRONG_ID
+        return data if len(data) == n_bytes else WRONG_ID
 
     return convert
 
 
-def _enum(enum: EnumDescriptor) -> Callable[[Any], int]:
+def _enum(enum: EnumDescriptor, *, is_strict: bool) -> Callable[[Any], int]:
     def convert(value: Any) -> int:
         if type(value) is str and (known := enum.values_by_name.get(value)):
+            if is_strict:
+                raise _Invalid(f"expected the number of the enum value, {known.number}")
             return known.number
         return _integer(value)
+
+    return convert
+
+
+def _snake(json_name: str) -> Callable[[Any], Any]:
+    def convert(value: Any) -> Any:
+        del value
+        raise _Invalid(f"the key is written {json_name}")
 
     return convert
 
@@ -143,11 +159,11 @@ class _Field(NamedTuple):
     """None for a message."""
 
 
-def _converter(field: FieldDescriptor) -> Callable[[Any], Any] | None:
+def _converter(field: FieldDescriptor, *, is_strict: bool) -> Callable[[Any], Any] | None:
     if field.cpp_type == FieldDescriptor.CPPTYPE_MESSAGE:
         return None
     if field.enum_type is not None:
-        return _enum(field.enum_type)
+        return _enum(field.enum_type, is_strict=is_strict)
     if field.type == FieldDescriptor.TYPE_BYTES:
         return _hex(_ID_BYTES[field.name]) if field.name in _ID_BYTES else _base64
     if field.type == FieldDescriptor.TYPE_STRING:
@@ -155,16 +171,18 @@ def _converter(field: FieldDescriptor) -> Callable[[Any], Any] | None:
     return _SCALARS[field.cpp_type]
 
 
-@cache  # one entry per message type of opentelemetry.proto
-def _plan(descriptor: Descriptor) -> dict[str, _Field]:
+@cache  # two entries per message type of opentelemetry.proto
+def _plan(descriptor: Descriptor, is_strict: bool) -> dict[str, _Field]:
     """JSON key to what to do with its value."""
     fields: dict[str, _Field] = {}
     for field in descriptor.fields:
-        fields[field.json_name] = fields[field.name] = _Field(field.name, field.is_repeated, _converter(field))
+        found = _Field(field.name, field.is_repeated, _converter(field, is_strict=is_strict))
+        fields[field.name] = _Field(field.name, False, _snake(field.json_name)) if is_strict else found
+        fields[field.json_name] = found
     return fields
 
 
-def _fill_repeated(message: Any, field: _Field, value: Any, depth: int) -> None:
+def _fill_repeated(message: Any, field: _Field, value: Any, depth: int, is_strict: bool) -> None:
     if type(value) is not list:
         raise _Invalid("expected an array")
     target = getattr(message, field.name)
@@ -172,7 +190,7 @@ def _fill_repeated(message: Any, field: _Field, value: Any, depth: int) -> None:
     try:
         if field.convert is None:
             for index, item in enumerate(value):  # noqa: B007 - the index is for the error
-                _fill(target.add(), item, depth + 1)
+                _fill(target.add(), item, depth + 1, is_strict)
         else:
             for index, item in enumerate(value):  # noqa: B007
                 target.append(field.convert(item))
@@ -185,23 +203,23 @@ def _fill_repeated(message: Any, field: _Field, value: Any, depth: int) -> None:
         raise invalid from error
 
 
-def _fill(message: Any, value: Any, depth: int) -> None:
+def _fill(message: Any, value: Any, depth: int, is_strict: bool) -> None:
     if type(value) is not dict:
         raise _Invalid("expected an object")
     if depth > MAX_DEPTH:
         raise _Invalid(f"nested deeper than {MAX_DEPTH} levels")
-    plan = _plan(message.DESCRIPTOR)
+    plan = _plan(message.DESCRIPTOR, is_strict)
     for key, item in value.items():
         field = plan.get(key)
         if field is None or item is None:
             continue
         try:
             if field.is_repeated:
-                _fill_repeated(message, field, item, depth)
+                _fill_repeated(message, field, item, depth, is_strict)
             elif field.convert is None:
                 child = getattr(message, field.name)
                 child.SetInParent()
-                _fill(child, item, depth + 1)
+                _fill(child, item, depth + 1, is_strict)
             else:
                 setattr(message, field.name, field.convert(item))
         except _Invalid as error:
@@ -211,6 +229,8 @@ def _fill(message: Any, value: Any, depth: int) -> None:
             invalid = _Invalid(_reason(error))
             invalid.path = f".{key}"
             raise invalid from error
+    if message.DESCRIPTOR is _SPAN and any(WRONG_ID in (link.trace_id, link.span_id) for link in message.links):
+        message.trace_id = WRONG_ID  # the decoder does not look into links
 
 
 def _reason(error: Exception) -> str:
@@ -222,11 +242,11 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON; OTLP writes it as a string")
 
 
-def to_protobuf(signal: Signal, body: bytes) -> bytes:
+def to_protobuf(signal: Signal, body: bytes, is_strict: bool = False) -> bytes:
     """One OTLP/JSON request as protobuf bytes.
 
     Raises Malformed with the path of the first thing that is wrong, such as
-    ``resourceSpans[0].scopeSpans[0].spans[2].traceId: expected 32 hexadecimal digits``.
+    ``resourceSpans[0].scopeSpans[0].spans[2].name: expected a string``.
     """
     try:
         value = json.loads(body.decode(), parse_constant=_no_constant)
@@ -236,7 +256,7 @@ def to_protobuf(signal: Signal, body: bytes) -> bytes:
         raise Malformed(f"body is not valid JSON: {error}") from error
     message = _REQUESTS[signal]()
     try:
-        _fill(message, value, 1)
+        _fill(message, value, 1, is_strict)
         return message.SerializeToString()
     except _Invalid as error:
         where = error.path.removeprefix(".") or "body"

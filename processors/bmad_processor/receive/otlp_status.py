@@ -20,7 +20,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from bmad_processor.errors import Malformed, Overloaded, TooLarge, Unserved
+from bmad_processor.errors import Malformed, Overloaded, TooLarge, Unauthenticated, Unserved
 from bmad_processor.model import Signal
 
 from .consumer import Accepted
@@ -52,6 +52,8 @@ class Answer:
     """Whole seconds for `Retry-After`, at least 1."""
     is_ours: bool = False
     """An unexpected error, to be logged."""
+    challenge: str = ""
+    """The value of `WWW-Authenticate`; empty for what has none."""
 
 
 def _status(code: grpc.StatusCode, message: str, *details: Message) -> Status:
@@ -82,6 +84,8 @@ def answer(error: Exception) -> Answer:
             info.retry_delay.FromNanoseconds(max(0, round(delay * 1e9)))
             status = _status(grpc.StatusCode.UNAVAILABLE, str(error), info)
             return Answer(503, status, retry_after_s=max(1, math.ceil(delay)))
+        case Unauthenticated(challenge=challenge):
+            return Answer(401, _status(grpc.StatusCode.UNAUTHENTICATED, str(error)), challenge=challenge)
         case Unserved():
             return Answer(404, _status(grpc.StatusCode.UNIMPLEMENTED, str(error)))
         case _:

@@ -66,6 +66,7 @@ class Pipeline:
         self._routes = dict(routes)
         self._intake = intake
         self._clock = clock
+        self.may_wait = any(getattr(exporter, "may_wait", False) for r in routes.values() for exporter in r.exporters)
 
     def consume(self, signal: Signal, body: bytes) -> Accepted:
         """Raises Malformed, Overloaded or Unserved; then nothing of the request was used."""
@@ -78,7 +79,7 @@ class Pipeline:
         except Exception:
             intake.count("refused_requests_malformed", 1)
             raise
-        accepted = Accepted(decoded.rejected, decoded.message) if decoded.rejected else _ALL
+        accepted = Accepted(decoded.rejected, decoded.message) if decoded.message else _ALL
         if not decoded.items:
             intake.count(f"rejected_{signal}", decoded.rejected)
             return accepted  # an empty envelope is a success and not worth forwarding

@@ -1,0 +1,39 @@
+"""From the configuration of OTLP/gRPC to the arguments of grpcio's core."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .config import GrpcConfig
+
+_MS: Final = 1_000_000
+
+_HANDSHAKE_MS: Final = 10_000
+"""A client that connects and says nothing would keep its connection for two minutes."""
+
+
+def options(config: GrpcConfig, *, reuse_port: bool) -> tuple[tuple[str, int], ...]:
+    """For `grpc.server`. Every one is set, whatever the core's default is: it has changed between versions."""
+    server, policy = config.keepalive.server_parameters, config.keepalive.enforcement_policy
+    optional = {
+        "grpc.max_connection_idle_ms": server.max_connection_idle,
+        "grpc.max_connection_age_ms": server.max_connection_age,
+        "grpc.max_connection_age_grace_ms": server.max_connection_age_grace,
+    }
+    return (
+        # by default a second server binds the same port silently and gets half of the requests
+        ("grpc.so_reuseport", int(reuse_port)),
+        ("grpc.max_receive_message_length", config.max_recv_msg_size),
+        ("grpc.max_concurrent_streams", config.max_concurrent_streams),
+        ("grpc.max_allowed_incoming_connections", config.max_connections),
+        ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
+        ("grpc.keepalive_time_ms", _ms(server.time)),
+        ("grpc.keepalive_timeout_ms", _ms(server.timeout)),
+        ("grpc.http2.min_ping_interval_without_data_ms", _ms(policy.min_time)),
+        ("grpc.keepalive_permit_without_calls", int(policy.permit_without_stream)),
+        *((name, _ms(value)) for name, value in optional.items() if value is not None),
+    )
+
+
+def _ms(value_ns: int) -> int:
+    return max(1, value_ns // _MS)

@@ -35,11 +35,11 @@ contracts: $(STAMP)
 	$(BIN)/lint-imports
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m "not integration and not faults"
+	$(BIN)/python -m pytest -n 2 -m "not integration and not faults and not long"
 
-test-integration: $(STAMP)  ## peers that need npm, Go or Debian packages, and faults that take long
+test-integration: $(STAMP)  ## peers that need npm, Go or Debian packages, faults, and what takes long
 	tests/integration/setup.sh
-	$(BIN)/python -m pytest -m "integration or faults"
+	$(BIN)/python -m pytest -m "integration or faults or long"
 
 conformance: $(STAMP)  ## the OTLP scoreboard beside rotel and the stock Collector; TARGET=grpc=h:p,http=h:p asks another
 	tests/conformance/setup.sh >&2

@@ -10,11 +10,19 @@ TASKS = ("plan", "design", "review", "refine", "report")
 
 
 def trace_request(
-    n_spans: int, *, end_ns: int, seed: int, n_agents: int = 2, has_unique_ids: bool = True, offset: int = 0
+    n_spans: int,
+    *,
+    end_ns: int,
+    seed: int,
+    n_agents: int = 2,
+    has_unique_ids: bool = True,
+    offset: int = 0,
+    id_lengths: tuple[int, ...] = (16,),
 ) -> bytes:
     """One `ExportTraceServiceRequest` with ``n_spans`` spans of ``n_agents`` agents that ended within a second.
 
-    ``has_unique_ids`` gives every span an attribute value of its own (a task id), the harder case for caches.
+    ``has_unique_ids`` gives every span an attribute value of its own (a task id), the harder case for caches; of one of
+    ``id_lengths``, in turn.
     """
     rng = random.Random(seed)
     request = ExportTraceServiceRequest()
@@ -36,7 +44,7 @@ def trace_request(
             "gen_ai.operation.name": "invoke_agent",
             "gen_ai.agent.name": agent,
             "bmad.task.name": TASKS[i % len(TASKS)],
-            "bmad.task.id": f"{rng.getrandbits(64):016x}" if has_unique_ids else "0",
+            "bmad.task.id": _task_id(rng, id_lengths[i % len(id_lengths)]) if has_unique_ids else "0",
             "gen_ai.request.model": "model-large",
             "thread.name": "MainThread",
             "code.function.name": "work",
@@ -50,3 +58,7 @@ def trace_request(
             attribute = span.attributes.add()
             attribute.key, attribute.value.string_value = key, value
     return request.SerializeToString()
+
+
+def _task_id(rng: random.Random, length: int) -> str:
+    return f"{rng.getrandbits(4 * length):0{length}x}"

@@ -66,7 +66,7 @@ def serve_plain() -> None:
 
 def serve_collector(backend: str, state: str) -> None:
     from bmad_processor.config import load_config
-    from bmad_processor.run.service import Collector
+    from bmad_processor.run.collector import Collector
 
     path = Path(state).with_suffix(".yaml")
     path.write_text(CONFIG % (backend, state))

@@ -79,6 +79,8 @@ def doctor(*args: str, **environ: str) -> Report:
 class Taking:
     """A consumer that takes everything, or answers a signal with an error."""
 
+    may_wait = False
+
     def __init__(self, **errors: Exception) -> None:
         self._errors = errors
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bmad_processor.run.service import Collector
+from bmad_processor.run.collector import Collector
 from tests.run.collectors import Api, embedded, eventually, write_config
 
 from .conftest import Run

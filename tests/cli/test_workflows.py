@@ -350,6 +350,7 @@ def _measured(api: Api, agent: str) -> dict[str, Any] | None:
     return summary if "response_time" in summary["current_metrics"] else None
 
 
+@pytest.mark.long
 def test_the_running_service_gets_the_trace_unasked(run: Run, here: Path, tmp_path: Path) -> None:
     """N3: start-monitoring, execute, ask: processes that have nothing in common but their user."""
     home = str(tmp_path / "home")

@@ -44,6 +44,8 @@ def spans_body(n: int = 1, name: str = "task") -> bytes:
 class Recorder:
     """A Consumer that decodes (so that garbage is Malformed), records, and answers what it was told."""
 
+    may_wait = False
+
     def __init__(self) -> None:
         self.may_wait = False
         self.got: list[tuple[Signal, bytes]] = []

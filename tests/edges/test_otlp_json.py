@@ -15,8 +15,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from bmad_processor.emit.otlp_json import to_json
 from bmad_processor.decode import Decoder
+from bmad_processor.emit.otlp_json import to_json
 from bmad_processor.errors import Malformed
 from bmad_processor.model import Signal
 from bmad_processor.receive import to_protobuf

@@ -87,6 +87,7 @@ def demo(*arguments: str) -> Iterator[Demo]:
     running.assert_nothing_is_left()
 
 
+@pytest.mark.long
 def test_shows_alerts_that_come_and_go_and_a_hint_that_is_followed() -> None:
     with demo("--seconds", SECONDS) as running:
         code, error = running.end(80)
@@ -105,6 +106,7 @@ def test_shows_alerts_that_come_and_go_and_a_hint_that_is_followed() -> None:
     assert "Traceback" not in running.output
 
 
+@pytest.mark.long
 def test_a_killed_collector_forgets_no_alert_and_repeats_none(tmp_path: Path) -> None:
     with demo("--seconds", "24", "--chaos-kill-collector-at", "7.5", "--keep-state", str(tmp_path)) as running:
         code, error = running.end(80)

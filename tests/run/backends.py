@@ -49,6 +49,8 @@ def _values(attributes: Any) -> dict[str, Any]:
 class Backend:
     """Records every request. ``on_event`` is called before a request with alert events is answered."""
 
+    may_wait = False
+
     def __init__(self) -> None:
         self._got: list[tuple[Signal, bytes]] = []
         self._lock = threading.Lock()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bmad_processor.config import load_config
-from bmad_processor.run.service import Collector
+from bmad_processor.run.collector import Collector
 from bmad_processor.state import Partition
 from bmad_processor.store import StoreReader
 from bmad_processor.web import build_api

@@ -198,6 +198,7 @@ def test_names(live: Live) -> None:
     assert live.api.get("/api/v1/agents/slash/in/name")["tasks_total"] == 2
 
 
+@pytest.mark.long
 def test_a_flood_of_agents_and_instances(live: Live) -> None:
     process = psutil.Process(live.process.pid)
     before = process.memory_info().rss

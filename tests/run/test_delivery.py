@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from bmad_processor.model import Signal
-from bmad_processor.run.service import Collector
+from bmad_processor.run.collector import Collector
 
 from . import otlp
 from .backends import Backend, http_backend

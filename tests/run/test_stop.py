@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bmad_processor.model import Signal
-from bmad_processor.run.service import STOP_DEADLINE_S
+from bmad_processor.run.graph import STOP_DEADLINE_S
 
 from . import otlp
 from .collectors import FAST, Api, Process, eventually, to_grpc, write_config
@@ -44,6 +44,7 @@ def _fill(process: Process) -> Api:
     return Api(endpoints["api"])
 
 
+@pytest.mark.long
 def test_dead_backends_do_not_hold_up_the_end(tmp_path: Path, silent_endpoint: str) -> None:
     config = _dead_backends(tmp_path, silent_endpoint)
     with Process(config, log=tmp_path / "log") as process:

@@ -44,6 +44,7 @@ def _shell(monitor: Monitor, line: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_each_step_is_a_process_of_its_own(monitor: Monitor) -> None:
     steps = _steps("performance.yml")
     assert [step.split()[1] for step in steps] == [
@@ -76,6 +77,7 @@ def test_a_violated_threshold_fails_the_job(monitor: Monitor) -> None:
     assert "Error rate was 50.0%" in done.stdout
 
 
+@pytest.mark.long
 def test_in_one_step(monitor: Monitor) -> None:
     (step,) = _steps("one-step.yml")
     done = _shell(monitor, step)

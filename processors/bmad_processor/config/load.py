@@ -17,7 +17,7 @@ from .merge import merge
 from .profiles import load_profiles
 from .schema import AGENT_PERFORMANCE, SECTIONS, SINGLE, TYPES, CollectorConfig, ServiceConfig, split_id, type_of
 from .tree import Node, entries, find, items, problem, show
-from .wiring import check_clashes, check_destinations, check_pipelines, check_store
+from .wiring import check_auth, check_clashes, check_destinations, check_pipelines, check_store
 from .yaml_source import read_yaml
 
 
@@ -82,6 +82,7 @@ def _check(root: Node, environ: Mapping[str, str]) -> tuple[CollectorConfig | No
     }
     problems += check_destinations(root, pipelines, running["exporters"])
     problems += check_clashes(root, running)
+    problems += check_auth(root, running)
     problems += check_store(root, service, pipelines)
     performance = next((c for c in running["processors"].values() if isinstance(c, AgentPerformanceConfig)), None)
     config = CollectorConfig(

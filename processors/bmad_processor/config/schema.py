@@ -14,6 +14,7 @@ from bmad_processor.errors import Problem
 from bmad_processor.fields import Config, Endpoint
 from bmad_processor.model import Signal
 from bmad_processor.receive.config import OtlpReceiverConfig
+from bmad_processor.security.config import AuthConfig, BasicAuthConfig, BearerTokenAuthConfig, ServerTlsConfig
 from bmad_processor.settings import EngineSettings, Profiles
 from bmad_processor.store.config import SqliteConfig
 
@@ -25,7 +26,11 @@ class ApiConfig(Config):
     """The JSON API that the command line and dashboards ask."""
 
     endpoint: Endpoint = "localhost:8320"
-    """Where it listens. There is no authentication: keep it on localhost or behind a proxy."""
+    """Where it listens. Without `auth` everybody who can connect may ask, and change profiles: keep it on localhost."""
+    tls: ServerTlsConfig | None = None
+    """TLS; without it everything is in clear text."""
+    auth: AuthConfig | None = None
+    """Who may ask; without it everybody. `/healthz` is answered without, for probes that have nothing to show."""
 
 
 class PipelineConfig(Config):
@@ -59,15 +64,21 @@ TYPES: Final[Mapping[str, Mapping[str, type[Config]]]] = MappingProxyType(
         "exporters": {
             "otlp_grpc": OtlpGrpcConfig, "otlp_http": OtlpHttpConfig, "debug": DebugConfig, "file": FileConfig,
         },
-        "extensions": {"sqlite": SqliteConfig, "api": ApiConfig},
+        "extensions": {
+            "sqlite": SqliteConfig, "api": ApiConfig, "bearertokenauth": BearerTokenAuthConfig,
+            "basicauth": BasicAuthConfig,
+        },
     }
 )  # fmt: skip
 """Section to component type to its configuration."""
 
 ALIASES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
-    {"exporters": {"otlp": "otlp_grpc", "otlphttp": "otlp_http"}}
+    {
+        "exporters": {"otlp": "otlp_grpc", "otlphttp": "otlp_http"},
+        "extensions": {"bearer_token_auth": "bearertokenauth", "basic_auth": "basicauth"},
+    }
 )
-"""Spellings that the OpenTelemetry Collector used for years and still understands."""
+"""Spellings that the OpenTelemetry Collector used for years and still understands, or is about to."""
 
 SINGLE: Final = ("agent_performance", "sqlite", "api")
 """Types of which one is enough: a second one would share the first one's state or take its place."""

@@ -14,6 +14,7 @@ from bmad_processor.errors import Problem
 from bmad_processor.fields import Config
 from bmad_processor.model import Signal
 from bmad_processor.quantities import split_endpoint
+from bmad_processor.security import AuthConfig, is_for_clients, is_for_listeners
 
 from .complaints import one_of
 from .schema import AGENT_PERFORMANCE, SIGNALS_OF, Pipeline, ServiceConfig, split_id, type_of
@@ -100,12 +101,48 @@ def check_store(root: Node, service: ServiceConfig, pipelines: Mapping[str, Pipe
         yield problem(root, ("service", "extensions"), message, "sqlite listed here", at_key=True)
 
 
+def check_auth(root: Node, running: Mapping[str, Mapping[str, Config]]) -> Iterator[Problem]:
+    """Authenticators that components name must run, be some, and have what that side needs."""
+    authenticators = [key for key, config in running["extensions"].items() if _is_authenticator(config)]
+    for section, is_fitting, needed in (
+        ("receivers", is_for_listeners, "htpasswd"),
+        ("extensions", is_for_listeners, "htpasswd"),
+        ("exporters", is_for_clients, "client_auth"),
+    ):
+        for component, config in running[section].items():
+            for inner, auth in _auths(config):
+                path, named = (section, component, *inner, "authenticator"), auth.authenticator
+                found = running["extensions"].get(named)
+                if found is None or not _is_authenticator(found):
+                    message = f"{show(named)} is not an authenticator among service::extensions"
+                    yield problem(root, path, message, one_of(authenticators) if authenticators else
+                                  "an extension of type bearertokenauth or basicauth")  # fmt: skip
+                elif not is_fitting(found):
+                    yield problem(root, path, f"{show(named)} has no {needed}", f"{needed} in extensions::{named}")
+
+
+def _is_authenticator(config: Config) -> bool:
+    return is_for_listeners(config) or is_for_clients(config)
+
+
+def _auths(config: BaseModel) -> Iterator[tuple[Path, AuthConfig]]:
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, AuthConfig):
+            yield (name,), value
+        elif isinstance(value, BaseModel):
+            for inner, auth in _auths(value):
+                yield (name, *inner), auth
+
+
 def check_clashes(root: Node, running: Mapping[str, Mapping[str, Config]]) -> Iterator[Problem]:
     """Two components that would listen at one address or write one file, and exporters that send to ourselves."""
     listening: list[tuple[Path, str, int]] = []
     for section in ("receivers", "extensions"):
         for component, config in running[section].items():
             for inner, endpoint in _endpoints(config):
+                if "/" in endpoint:  # a socket file
+                    continue
                 host, port = split_endpoint(endpoint)
                 path = (section, component, *inner)
                 if (other := _at(listening, host, port, is_listener=True)) is not None:

@@ -24,6 +24,14 @@ def text_of(value: object) -> str:
     return str(value)
 
 
+def has_indexed_key(attribute: bytes) -> bool:
+    """Whether the key is an index, as only profiles may have it."""
+    try:
+        return attribute[:1] != b"\x0a" and bool(wire.KeyValue.FromString(attribute).key_strindex)
+    except DecodeError:
+        return False
+
+
 def parse(attribute: bytes) -> tuple[bytes, str] | None:
     """Key and text of a scalar attribute; None for arrays, maps, bytes, empty values and what cannot be read."""
     try:
@@ -51,13 +59,17 @@ class Attributes:
     def __init__(self, wanted: Iterable[str]) -> None:
         self.wanted = frozenset(key.encode() for key in wanted)
         self._seen: dict[bytes, tuple[str, str] | None] = {}
+        self._has_index = False
 
     def read(self, attributes: Iterable[bytes]) -> dict[str, str]:
         """Wanted keys to their text. Of a key sent twice (which OTLP forbids) the first counts."""
         found: dict[str, str] = {}
         seen, wanted = self._seen, self.wanted
         for attribute in attributes:
-            if key_of(attribute) not in wanted:
+            key = key_of(attribute)
+            if key not in wanted:
+                if not key and has_indexed_key(attribute):
+                    self._has_index = True
                 continue
             try:
                 pair = seen[attribute]
@@ -71,4 +83,9 @@ class Attributes:
                     seen[attribute] = pair
             if pair is not None:
                 found.setdefault(*pair)
+        return found
+
+    def tell_index(self) -> bool:
+        """Whether an attribute with an indexed key was among those read since the last time this was asked."""
+        found, self._has_index = self._has_index, False
         return found

@@ -80,6 +80,7 @@ class MetricDecoder:
         self._senders = senders
         self._token_senders = token_senders
         self._attributes = Attributes(WANTED)
+        self.tell_index = self._attributes.tell_index
         self._points: dict[tuple[bytes, ...], _Point] = {}
         self._dropped: dict[str, int] = {}
 

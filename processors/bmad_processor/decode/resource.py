@@ -37,6 +37,7 @@ class Senders:
             (semconv.SERVICE_NAMESPACE, semconv.SERVICE_NAME, semconv.SERVICE_INSTANCE_ID, semconv.HOST_NAME,
              semconv.HOST_ID, semconv.PROCESS_PID)
         )  # fmt: skip
+        self.tell_index = self._attributes.tell_index
         self._seen: dict[bytes, Sender] = {}
 
     def of(self, resource: bytes) -> Sender:

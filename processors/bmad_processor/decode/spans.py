@@ -85,6 +85,7 @@ class SpanDecoder:
         self._senders = senders
         self._token_senders = token_senders
         self._attributes = Attributes(WANTED)
+        self.tell_index = self._attributes.tell_index
         self._tails = Tails(self._attributes.wanted, self._understand)
         self._unique: dict[tuple[str, str, str], TaskMeaning] = {}
         self._keys: dict[tuple[str, str], PartitionKey] = {}

@@ -23,7 +23,7 @@ _PACKAGE: Final = "bmad_processor.wire"
 _Field = tuple[str, int, "int | str", str]
 
 _MESSAGES: Final[dict[str, list[_Field]]] = {
-    "KeyValue": [("key", 1, _BYTES, ""), ("value", 2, "AnyValue", "")],
+    "KeyValue": [("key", 1, _BYTES, ""), ("value", 2, "AnyValue", ""), ("key_strindex", 3, _INT32, "")],
     "AnyValue": [
         ("string_value", 1, _BYTES, "oneof"), ("bool_value", 2, _BOOL, "oneof"),
         ("int_value", 3, _INT64, "oneof"), ("double_value", 4, _DOUBLE, "oneof"),
@@ -82,9 +82,11 @@ _MESSAGES: Final[dict[str, list[_Field]]] = {
     "Buckets": [("offset", 1, _SINT32, ""), ("bucket_counts", 2, _UINT64, "repeated")],
     # logs: counted, and their ids looked at
     "LogsRequest": [("resource_logs", 1, "ResourceLogs", "repeated")],
-    "ResourceLogs": [("resource", 1, "Resource", ""), ("scope_logs", 2, "ScopeLogs", "repeated")],
+    "ResourceLogs": [("resource", 1, _BYTES, ""), ("scope_logs", 2, "ScopeLogs", "repeated")],
     "ScopeLogs": [("log_records", 2, "LogRecord", "repeated")],
-    "LogRecord": [("trace_id", 9, _BYTES, ""), ("span_id", 10, _BYTES, "")],
+    "LogRecord": [
+        ("attributes", 6, _BYTES, "repeated"), ("trace_id", 9, _BYTES, ""), ("span_id", 10, _BYTES, ""),
+    ],
 }  # fmt: skip
 
 

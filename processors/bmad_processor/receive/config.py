@@ -112,10 +112,10 @@ class GrpcConfig(_ListenConfig):
     """Connections at once; further ones are closed."""
     max_concurrent_requests: Count = 512
     """Requests waiting or in work; the senders of further ones are told to come again (UNAVAILABLE with RetryInfo). One
-    that waits has not been read yet and holds at most a flow-control window of 64 KiB."""
+    that waits has not been read yet and holds at most a flow-control window of 256 KiB."""
     threads: Annotated[int, Field(strict=True, ge=1, le=64)] | None = None
-    """Worker threads; none: 1, or 16 when a request waits for a disk. Requests are decoded in Python under one
-    interpreter lock: more threads add switching between them and no throughput."""
+    """Worker threads. Not set: the receiving thread does the work itself, which is fastest, because requests are
+    decoded in Python under one interpreter lock; when a request waits for a disk (a queue with `storage`), 16."""
     keepalive: KeepaliveConfig = KeepaliveConfig()
     """HTTP/2 keepalive."""
     tls: ServerTlsConfig | None = None

@@ -26,7 +26,7 @@ class Consumer(Protocol):
     """Takes request bodies; called from several threads at once."""
 
     may_wait: bool
-    """Whether `consume` may wait for a disk. Receivers then call it in more threads, and never in an event loop."""
+    """Whether `consume` may block for a disk, so that a thread which serves others must not call it."""
 
     def consume(self, signal: Signal, body: bytes) -> Accepted:
         """Take one Export*ServiceRequest in protobuf bytes, decompressed and not yet decoded.

@@ -2,8 +2,8 @@
 
 Four decisions, each measured or probed:
 
-* Synchronous with one worker thread: 30 % less CPU per request than `grpc.aio`. A consumer that may wait for a disk
-  gets 16, so that as many requests share one write.
+* Synchronous: 30 % less CPU per request than `grpc.aio`; and run by the receiving thread itself (`grpc_inline`), unless
+  the consumer may wait or threads are asked for.
 * No deserializer: the request stays bytes until the pipeline decodes it (with a trimmed descriptor) and passes it on
   unchanged. With grpcio's generated servicer garbage would be answered INTERNAL; here it is INVALID_ARGUMENT.
 * What is refused before its body is read gets a streaming handler that never asks for a message, in a thread of its
@@ -11,19 +11,18 @@ Four decisions, each measured or probed:
   tells OTLP senders never to come again.
 * grpcio removes a live socket file without asking, so that is looked at first.
 
-A request that waits for the worker thread has not been read from the network yet, so what waits is bounded by HTTP/2
-flow control and not by our memory.
+A request that waits for its turn has not been read from the network yet, so what waits is bounded by HTTP/2 flow
+control and not by our memory. One that is slow to arrive does not hold up others, and is cancelled when too many are.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import grpc
 from grpc_status import rpc_status
@@ -35,6 +34,7 @@ from bmad_processor.security import Authenticator, Guard, ServerTls
 
 from .config import GrpcConfig
 from .consumer import Consumer
+from .grpc_inline import CountingPool, ReceivingPool, is_possible
 from .grpc_options import options
 from .listen import SocketFile, addresses, bind, clear_socket_file, release
 from .otlp_status import answer, partial_success
@@ -48,10 +48,10 @@ _SERVICES: Final = {
     "/opentelemetry.proto.collector.logs.v1.LogsService/Export": Signal.LOGS,
 }
 
-_WAITING_THREADS: Final = 16
-"""For a consumer that may wait: as many requests share one write to the disk."""
-
 _BUSY_RETRY_S: Final = 1.0
+
+_WAITING_THREADS: Final = 16
+"""Worker threads when a consumer waits for a disk: so many requests can share one write."""
 
 _SUCCESS: Final = b""
 """Export*ServiceResponse without partial_success encodes to nothing."""
@@ -61,30 +61,10 @@ _CODE_NAMES: Final = {code.value[0]: code.name.lower() for code in grpc.StatusCo
 _Behavior = Callable[[bytes, grpc.ServicerContext], bytes]
 
 
-class _CountingPool(ThreadPoolExecutor):
-    """Knows how many calls wait or are in work, however they end."""
-
-    def __init__(self, threads: int, name: str) -> None:
-        super().__init__(threads, thread_name_prefix=name)
-        self._counted = threading.Lock()
-        self.in_hand = 0
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future = super().submit(fn, *args, **kwargs)
-        with self._counted:
-            self.in_hand += 1
-        future.add_done_callback(self._done)
-        return future
-
-    def _done(self, _: Future[Any]) -> None:
-        with self._counted:
-            self.in_hand -= 1
-
-
 class _Exports(grpc.GenericRpcHandler):
     """Method path to handler; None for everything else, which grpcio answers UNIMPLEMENTED."""
 
-    def __init__(self, consumer: Consumer, pool: _CountingPool, most: int, guard: Guard | None) -> None:
+    def __init__(self, consumer: Consumer, pool: CountingPool, most: int, guard: Guard | None) -> None:
         self._limited = LimitedLog(_LOG)
         self._pool = pool
         self._most = most
@@ -167,6 +147,13 @@ class _Exports(grpc.GenericRpcHandler):
         raise error  # not reached: abort_with_status raises
 
 
+def _pool(config: GrpcConfig, consumer: Consumer) -> CountingPool:
+    threads = config.threads or (_WAITING_THREADS if consumer.may_wait else 0)
+    if is_possible():
+        return ReceivingPool(threads)
+    return CountingPool(threads or 1)
+
+
 class GrpcReceiver:
     """Listens for OTLP/gRPC and hands requests to ``consumer``.
 
@@ -184,9 +171,8 @@ class GrpcReceiver:
     ) -> None:
         self._config = config
         self._reuse_port = reuse_port
-        threads = config.threads or (_WAITING_THREADS if consumer.may_wait else 1)
         self._credentials = None if config.tls is None else ServerTls(config.tls).credentials()
-        self._pool: Final = _CountingPool(threads, "otlp-grpc")
+        self._pool: Final = _pool(config, consumer)
         guard = None if authenticator is None else Guard(authenticator)
         self._exports = _Exports(consumer, self._pool, config.max_concurrent_requests, guard)
         self._server = grpc.server(  # type: ignore[no-untyped-call] # grpcio ships no types
@@ -233,7 +219,7 @@ class GrpcReceiver:
         _, asked = split_endpoint(endpoint)
         if asked:
             # grpcio is content when one of several addresses could be bound; a taken one must be an error
-            release(bind(endpoint, is_shared=self._reuse_port))
+            release(bind(endpoint, reuse_port=self._reuse_port))
         port = asked
         bound = 0
         for _, host, _ in addresses(endpoint):

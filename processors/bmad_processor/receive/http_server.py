@@ -124,7 +124,7 @@ class AsgiServer:
             sockets = bind_unix(self._endpoint)
             self._file = SocketFile(self._endpoint)
         else:
-            sockets = bind(self._endpoint, is_shared=self._reuse_port)
+            sockets = bind(self._endpoint, reuse_port=self._reuse_port)
             self._port = sockets[0].getsockname()[1]
         config = uvicorn.Config(
             self._app,

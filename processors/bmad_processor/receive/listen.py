@@ -32,14 +32,13 @@ def addresses(endpoint: str) -> list[tuple[socket.AddressFamily, str, int]]:
     return list(dict.fromkeys((family, str(address[0]), port) for family, _, _, _, address in found))
 
 
-def _bind(family: socket.AddressFamily, host: str, port: int, *, is_shared: bool) -> socket.socket:
-    # with the protocol named, asyncio turns Nagle's algorithm off; without, a body written after its headers waits for
-    # the client's delayed acknowledgement, 40 ms
+def _bind(family: socket.AddressFamily, host: str, port: int, *, reuse_port: bool) -> socket.socket:
+    # with the protocol named asyncio turns Nagle's algorithm off; an answer's body would wait 40 ms behind its headers
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # SO_REUSEADDR lets a restart use the port while old connections are in TIME_WAIT; a listener still refuses it
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if is_shared:
+        if reuse_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((host, port))
     except OSError:
@@ -48,10 +47,10 @@ def _bind(family: socket.AddressFamily, host: str, port: int, *, is_shared: bool
     return sock
 
 
-def bind(endpoint: str, *, is_shared: bool = False) -> list[socket.socket]:
+def bind(endpoint: str, *, reuse_port: bool = False) -> list[socket.socket]:
     """One bound socket for every address of ``endpoint`` this machine has, all on the same port.
 
-    ``is_shared`` lets other processes of ours bind it as well (SO_REUSEPORT); connections are spread over them.
+    ``reuse_port`` lets other processes of ours bind it as well (SO_REUSEPORT); connections are spread over them.
     Raises StartError naming the address when one is taken or none can be bound.
     """
     found = addresses(endpoint)
@@ -61,7 +60,7 @@ def bind(endpoint: str, *, is_shared: bool = False) -> list[socket.socket]:
         for family, host, asked in found:
             port = asked or (sockets[0].getsockname()[1] if sockets else 0)
             try:
-                sockets.append(_bind(family, host, port, is_shared=is_shared))
+                sockets.append(_bind(family, host, port, reuse_port=reuse_port))
             except OSError as error:
                 if error.errno in _UNAVAILABLE:
                     problem = problem or error

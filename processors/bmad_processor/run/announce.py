@@ -82,6 +82,10 @@ class Announcer:
         self._n_dropped_gauges = 0
         self._prices = Prices()
 
+    def send_to(self, *, events_to: Sequence[Exporter], gauges_to: Sequence[Exporter]) -> None:
+        """Other exporters from now on. Events on their way are settled by those that have them."""
+        self._events_to, self._gauges_to = tuple(events_to), tuple(gauges_to)
+
     def announce(self, events: Sequence[AlertEvent], hints: Sequence[ScalingHint]) -> None:
         """Console first, since it cannot fail; then the exporters."""
         if self._console is not None:
@@ -89,13 +93,14 @@ class Announcer:
         self._send(events, hints)
 
     def _send(self, events: Sequence[AlertEvent], hints: Sequence[ScalingHint]) -> None:
-        if not self._events_to:
+        exporters = self._events_to  # once: a reload may put others there
+        if not exporters:
             self._settle(events, is_delivered=True)
             return
         body = encode_events(events, hints)
-        delivery = _Delivery(events, len(self._events_to), self._settle)
+        delivery = _Delivery(events, len(exporters), self._settle)
         request = ExportRequest(Signal.LOGS, body, len(events) + len(hints), delivery.done)
-        for exporter in self._events_to:
+        for exporter in exporters:
             if not exporter.offer(request):
                 delivery.done(False)
 

@@ -66,7 +66,7 @@ class Pipeline:
         self._routes = dict(routes)
         self._intake = intake
         self._clock = clock
-        self.may_wait = any(getattr(exporter, "may_wait", False) for r in routes.values() for exporter in r.exporters)
+        self.may_wait = any(getattr(e, "may_wait", False) for route in self._routes.values() for e in route.exporters)
 
     def consume(self, signal: Signal, body: bytes) -> Accepted:
         """Raises Malformed, Overloaded or Unserved; then nothing of the request was used."""

@@ -1,40 +1,40 @@
-"""From the extensions of a configuration to authenticators."""
+"""From the configuration of an authenticator to the authenticator."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from bmad_processor.errors import StartError
 from bmad_processor.fields import Config
 
 from .authenticator import Authenticator
 from .basic import BasicAuth
 from .bearer import BearerTokenAuth
-from .config import AuthConfig, BasicAuthConfig, BearerTokenAuthConfig
+from .config import BasicAuthConfig, BearerTokenAuthConfig
 
 
-class Authenticators(dict[str, Authenticator]):
-    """Authenticators by the id of their extension."""
+def is_for_listeners(config: Config) -> bool:
+    """Whether requests can be checked against it."""
+    return isinstance(config, BearerTokenAuthConfig) or (
+        isinstance(config, BasicAuthConfig) and config.htpasswd is not None
+    )
 
-    def of(self, auth: AuthConfig | None) -> Authenticator | None:
-        """The one a component names, None when it names none. Raises StartError for one that is not there."""
-        if auth is None:
+
+def is_for_clients(config: Config) -> bool:
+    """Whether it has something to send."""
+    return isinstance(config, BearerTokenAuthConfig) or (
+        isinstance(config, BasicAuthConfig) and config.client_auth is not None
+    )
+
+
+def build_authenticator(config: Config | None) -> Authenticator | None:
+    """The authenticator of an extension's block; None for none.
+
+    Raises StartError when its files cannot be read.
+    """
+    match config:
+        case None:
             return None
-        found = self.get(auth.authenticator)
-        if found is None:
-            raise StartError(f"there is no authenticator {auth.authenticator} among the extensions of the service")
-        return found
-
-
-def build_authenticators(extensions: Mapping[str, Config]) -> Authenticators:
-    """Those among ``extensions`` that are one. Raises StartError naming the extension whose files cannot be read."""
-    found = Authenticators()
-    for name, config in extensions.items():
-        try:
-            if isinstance(config, BearerTokenAuthConfig):
-                found[name] = BearerTokenAuth(config)
-            elif isinstance(config, BasicAuthConfig):
-                found[name] = BasicAuth(config)
-        except StartError as error:
-            raise StartError(f"extension {name}: {error}") from error
-    return found
+        case BearerTokenAuthConfig():
+            return BearerTokenAuth(config)
+        case BasicAuthConfig():
+            return BasicAuth(config)
+        case _:
+            raise TypeError(f"{type(config).__name__} is no authenticator's")

@@ -32,7 +32,7 @@ START_DEADLINE_S: Final = 60.0
 """Half a second on an idle machine; reading a large store on a busy one takes longer."""
 
 STOP_DEADLINE_S: Final = 12.0
-"""The collector's own deadline is 10 s; see `run.service.STOP_DEADLINE_S`."""
+"""The collector's own deadline is 10 s; see `run.graph.STOP_DEADLINE_S`."""
 
 _KILL_S: Final = 5.0
 """After SIGKILL only the kernel is waited for."""

@@ -18,7 +18,8 @@ from typing import BinaryIO
 
 from bmad_processor.config.schema import type_of
 from bmad_processor.errors import ConfigError, ProcessorError
-from bmad_processor.run.service import Collector, run_collector
+from bmad_processor.run.collector import Collector
+from bmad_processor.run.service import run_collector
 from bmad_processor.settings import SECOND
 from bmad_processor.web import build_api
 

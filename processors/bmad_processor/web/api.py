@@ -20,7 +20,9 @@ from starlette.types import ASGIApp
 
 from bmad_processor.errors import ConfigError, ProfileError, StoreError, Unanswerable
 from bmad_processor.read_model import ReadModel, answer
+from bmad_processor.security import Authenticator
 
+from .auth import AuthCheck
 from .hosts import HostCheck
 from .json_response import FiniteJsonResponse
 from .profiles import PutProfile, profile_routes
@@ -34,12 +36,14 @@ def build_api(
     *,
     allowed_hosts: Iterable[str] = (),
     put_profile: PutProfile | None = None,
+    authenticator: Authenticator | None = None,
 ) -> ASGIApp:
     """The application. ``status`` gives the collector's own numbers (called in a worker thread, at any time).
 
     ``allowed_hosts`` are host names, beside ``localhost``, names without a dot and literal addresses, under which the
     API may be asked for, such as the host of the endpoint it listens on. ``put_profile`` changes profiles (called in a
-    worker thread); without it they can only be read. The application needs no lifespan.
+    worker thread); without it they can only be read. ``authenticator`` is asked about every request but those for
+    `/healthz`. The application needs no lifespan.
     """
 
     # plain functions: starlette runs them in worker threads, so a slow disk never holds up the event loop
@@ -68,7 +72,10 @@ def build_api(
             Route("/api/performance", show_dashboard),
             Route("/api/v1/{path:path}", ask),
         ],
-        middleware=[Middleware(HostCheck, allowed=tuple(allowed_hosts))],
+        middleware=[
+            Middleware(HostCheck, allowed=tuple(allowed_hosts)),
+            *([] if authenticator is None else [Middleware(AuthCheck, authenticator)]),
+        ],
         exception_handlers={
             Unanswerable: _unanswerable,
             ConfigError: _wrong_profile,

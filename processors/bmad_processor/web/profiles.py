@@ -54,7 +54,7 @@ def _check_sender(request: Request) -> None:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Unanswerable(415, "not_json", "the Content-Type must be application/json")
     origin = request.headers.get("origin")
-    if origin is not None and origin.lower() != f"http://{request.headers.get('host', '').lower()}":
+    if origin is not None and origin.lower() != f"{request.url.scheme}://{request.headers.get('host', '').lower()}":
         raise Unanswerable(403, "foreign_origin", "profiles are not changed by pages of other sites")
 
 

@@ -6,8 +6,10 @@ changed, and wrapped again, so that most mutants reach the code behind the parse
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
+from typing import Any
 
 from tests.decode.wire_bytes import field, split, varint
 
@@ -97,24 +99,47 @@ _JSON_VALUES = (
 )  # fmt: skip
 
 
+_NAMES = (
+    "traceId", "spanId", "parentSpanId", "name", "attributes", "value", "stringValue", "intValue", "kvlistValue", "values",
+    "events", "links", "status", "code", "dataPoints", "asInt", "asDouble", "timeUnixNano", "flags", "scope", "unknown",
+    "trace_id", "exemplars", "bucketCounts", "explicitBounds", "quantileValues", "arrayValue", "bytesValue", "kind",
+)  # fmt: skip
+
+_VALUES: tuple[Any, ...] = (
+    None, True, 0, -1, 2**64, -(2**63), 1.5, 1e308, "", "NaN", "Infinity", "\ud800", "5b8efff798038103d269b633813fc60c",
+    "EEE19B7EC3C1B174", "18446744073709551616", "-7", "AAECAw==", "SPAN_KIND_SERVER", {}, [], [{}], [[]], {"values": [{}]},
+    {"stringValue": "x"}, {"arrayValue": {"values": [{"intValue": "1"}, {}]}}, {"key": "k", "value": {"doubleValue": "NaN"}},
+)  # fmt: skip
+
+
 def json_text(data: bytes, rng: random.Random) -> bytes:
-    """One mutation of JSON text: a value, a name or a bracket replaced, or bytes."""
-    if rng.random() < 0.3:
+    """One mutation of JSON: somewhere in its tree, or in its text."""
+    if rng.random() < 0.25:
         return _bytes_changed(data, rng)
-    marks = [at for at, byte in enumerate(data) if byte in b':,[{"']
-    if not marks:
-        return rng.choice(_JSON_VALUES)
-    at = rng.choice(marks)
-    end = min((found for mark in b',}]"' if (found := data.find(mark, at + 2)) >= 0), default=len(data))
-    match rng.randrange(4):
-        case 0:
-            return data[: at + 1] + rng.choice(_JSON_VALUES) + data[end:]
-        case 1:
-            return data[:at] + data[end:]
-        case 2:
-            return data[: at + 1] + data[at + 1 : end] * 2 + data[end:]
-        case _:
-            return data[: at + 1] + rng.choice(_JSON_VALUES) + b"," + data[at + 1 :]
+    try:
+        tree = json.loads(data)
+    except (ValueError, RecursionError):
+        return _bytes_changed(data, rng)
+    here = tree
+    while isinstance(here, (dict, list)) and here:
+        key: Any = rng.choice(list(here)) if isinstance(here, dict) else rng.randrange(len(here))
+        below = here[key]
+        if isinstance(below, (dict, list)) and below and rng.random() < 0.85:
+            here = below
+            continue
+        match rng.randrange(5):
+            case 0:
+                del here[key]
+            case 1 if isinstance(here, list):
+                here.append(below)
+            case 2 if isinstance(here, dict):
+                here[rng.choice(_NAMES)] = below
+            case 3 if isinstance(here, dict):
+                here[rng.choice(_NAMES)] = rng.choice(_VALUES)
+            case _:
+                here[key] = rng.choice(_VALUES)
+        return json.dumps(tree).encode()
+    return rng.choice(_JSON_VALUES)
 
 
 _HTTP_PARTS = (

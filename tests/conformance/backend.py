@@ -79,7 +79,7 @@ class Backend:
         """The first request with the item ``name``."""
         return next(delivery for delivery in self.deliveries if name in delivery.names)
 
-    def wait_for(self, *names: str, timeout_s: float = 15.0) -> None:
+    def wait_for(self, *names: str, timeout_s: float = 30.0) -> None:
         """Returns when an item of each name has been taken."""
         deadline = time.monotonic() + timeout_s
         with self._changed:

@@ -112,10 +112,11 @@ def broken_requests(root: Descriptor) -> dict[str, bytes]:
                 continue
             broken |= {f"{message.name}.{field.name}: {what}": data for what, data in _field_cases(field).items()}
         for where, data in broken.items():
+            body = data
             for field in reversed(path):
-                data = _delimited(field.number, data)
+                body = _delimited(field.number, body)
             try:
-                kind.FromString(data)
+                kind.FromString(body)
             except DecodeError:
-                cases[where] = data
+                cases[where] = body
     return cases

@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,10 +165,9 @@ def exchange(
 ) -> HttpReply:
     """One request on an open connection."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    try:
+    # refused before all of it was sent: the answer may be there all the same
+    with suppress(BrokenPipeError, ConnectionResetError):
         connection.request(method, path, body, names)
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # refused before all of it was sent; the answer may be there all the same
     response = connection.getresponse()
     found = {name.lower(): value for name, value in response.getheaders()}
     return HttpReply(response.status, found, response.read())

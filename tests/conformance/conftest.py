@@ -16,6 +16,19 @@ from .targets import AddressTarget, Child, OursTarget, RotelTarget, Server, Stoc
 
 _TARGETS: dict[str, Callable[[], Target]] = {"ours": OursTarget, "rotel": RotelTarget, "collector": StockTarget}
 
+LIMIT = 2**20
+PINGS = {"enforcement_policy": {"min_time": "10ms", "permit_without_stream": True}}
+ORIGINS = ("https://app.example", "https://*.shop.example")
+
+LIMITED = Wish(limit_bytes=LIMIT, signals=("traces", "logs"))
+"""Requests of up to `LIMIT` bytes, and no metrics."""
+TUNED = Wish(max_streams=7, keepalive=PINGS)
+BROWSERS = Wish(origins=ORIGINS)
+STRICT = Wish(is_strict_json=True)
+_TOGETHER = Wish(limit_bytes=LIMIT, signals=("traces", "logs"), max_streams=7, keepalive=PINGS, origins=ORIGINS,
+                 is_strict_json=True)  # fmt: skip
+"""Ours has all of it: one process instead of four."""
+
 Start = Callable[[Wish], Server]
 Launch = Callable[[Wish], Child]
 
@@ -106,6 +119,8 @@ def start_for_session(
     with ExitStack() as stack:
 
         def start(wish: Wish) -> Server:
+            if isinstance(target, OursTarget) and wish in (LIMITED, TUNED, BROWSERS, STRICT):
+                wish = _TOGETHER
             for known, server in servers:
                 if known == wish:
                     return server
@@ -166,10 +181,6 @@ def web(server: Server) -> HttpClient:
     return HttpClient(server.http)
 
 
-LIMIT = 2**20
-
-
 @pytest.fixture(scope="session")
 def limited(start_for_session: Start) -> Server:
-    """A target that takes requests of up to `LIMIT` bytes, and no metrics."""
-    return start_for_session(Wish(limit_bytes=LIMIT, signals=("traces", "logs")))
+    return start_for_session(LIMITED)

@@ -4,8 +4,8 @@
     python -m tests.conformance.scoreboard ours                             one of them
     python -m tests.conformance.scoreboard grpc=host:4317,http=host:4318    whatever listens there, beside ours
 
-Y: all tests of the row pass; N: one fails; -: none fails, and some or all cannot be asked (no such option, or nobody may
-start it).
+Y: all tests of the row pass; N: one fails; -: none fails, and some or all cannot be asked (no such option, or nobody
+may start it).
 """
 
 from __future__ import annotations

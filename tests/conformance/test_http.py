@@ -12,9 +12,9 @@ from google.rpc.error_details_pb2 import BadRequest
 from . import messages
 from .broken import broken_requests, is_about_text
 from .clients import HttpClient, HttpReply, exchange
-from .conftest import Start
+from .conftest import BROWSERS, Start
 from .messages import JSON, PROTOBUF, REQUESTS, SIGNALS, unique
-from .targets import Server, Wish
+from .targets import Server
 
 TYPES = [PROTOBUF, JSON]
 
@@ -226,7 +226,7 @@ def test_h19_other_content_types_are_415(web: HttpClient, content_type: str) -> 
 
 @pytest.fixture
 def browsers(start_for_session: Start) -> HttpClient:
-    return HttpClient(start_for_session(Wish(origins=("https://app.example", "https://*.shop.example"))).http)
+    return HttpClient(start_for_session(BROWSERS).http)
 
 
 def preflight(client: HttpClient, origin: str) -> HttpReply:

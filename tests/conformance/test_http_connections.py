@@ -100,14 +100,14 @@ def slowly(address: str, parts: Iterator[bytes]) -> float:
                 continue
             except OSError:
                 break
-            if time.monotonic() - began > 5 * TIMEOUT_S:
+            if time.monotonic() - began > 6 * TIMEOUT_S:
                 break
     return time.monotonic() - began
 
 
 def endless(start: bytes, then: bytes) -> Iterator[bytes]:
     yield start
-    for _ in range(20 * TIMEOUT_S):
+    for _ in range(30 * TIMEOUT_S):
         yield then
 
 
@@ -121,5 +121,5 @@ def test_h21_slow_requests_are_ended(hasty: Server) -> None:
     ]
     with ThreadPoolExecutor(len(ways)) as pool:
         took = list(pool.map(slowly, [hasty.http] * len(ways), ways))
-    assert max(took) < 4 * TIMEOUT_S, took
+    assert max(took) < 5 * TIMEOUT_S, took
     is_fine(hasty)

@@ -10,10 +10,10 @@ import pytest
 
 from . import messages
 from .clients import HttpClient
-from .conftest import Start
+from .conftest import STRICT, Start
 from .messages import JSON, TIME_NS, unique
 from .rows import NotApplicable
-from .targets import Server, Wish
+from .targets import Server
 
 TRACE_ID = "5b8efff798038103d269b633813fc60c"
 SPAN_ID = "eee19b7ec3c1b174"
@@ -131,7 +131,7 @@ def test_h14_names_are_lower_camel_case(server: Server, web: HttpClient) -> None
 
 @pytest.fixture
 def strict(start_for_session: Start) -> HttpClient:
-    return HttpClient(start_for_session(Wish(is_strict_json=True)).http)
+    return HttpClient(start_for_session(STRICT).http)
 
 
 def test_h13_beyond_strict_refuses_names_of_enums(strict: HttpClient) -> None:

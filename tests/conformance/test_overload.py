@@ -17,7 +17,7 @@ from .messages import JSON, PROTOBUF, unique
 from .rows import NotApplicable
 from .targets import Server, Wish
 
-PATIENCE_S = 3.0
+PATIENCE_S = 8.0
 """A call that has not been answered by then is stuck behind the backend."""
 
 ENOUGH = 3000

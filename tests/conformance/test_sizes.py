@@ -99,6 +99,7 @@ def test_c2_a_bomb_costs_no_memory(limited: Server, limited_rpc: GrpcClient, lim
     assert limited.child.peak_bytes() - before < 64 * MIB
 
 
+@pytest.mark.faults
 def test_c3_default_limit_over_grpc(server: Server, rpc: GrpcClient) -> None:
     fits = messages.request("logs", [messages.log_record("x" * (DEFAULT_LIMIT - 1000))]).SerializeToString()
     assert rpc.export("logs", fits, compression=grpc.Compression.Gzip, timeout_s=60).code is grpc.StatusCode.OK
@@ -106,6 +107,7 @@ def test_c3_default_limit_over_grpc(server: Server, rpc: GrpcClient) -> None:
     assert reply.code is not grpc.StatusCode.OK
 
 
+@pytest.mark.faults
 def test_c3_default_limit_over_http(server: Server, web: HttpClient) -> None:
     fits = messages.request("logs", [messages.log_record("x" * (DEFAULT_LIMIT - 1000))]).SerializeToString()
     assert web.post("logs", gzip.compress(fits, 1), content_encoding="gzip").status == 200

@@ -31,20 +31,12 @@ def test_g12_everything_acknowledged_is_delivered(start: Start) -> None:
     time.sleep(0.4)
     server.child.ask_to_stop()
     for sender in senders:
-        sender.join(20)
-    assert server.child.wait(20) == 0, server.child.log[-1000:]
+        sender.join(60)
+    assert server.child.wait() == 0, server.child.log[-1000:]
     assert len(acknowledged) > 2 * SPANS, "both protocols got through"
     assert server.backend is not None
     lost = [name for name in acknowledged if not server.backend.taken[name]]
     assert not lost, f"{len(lost)} of {len(acknowledged)} acknowledged spans were lost"
-
-
-def test_g12_afterwards_nobody_listens(start: Start) -> None:
-    server = start(Wish())
-    if server.child is None:
-        raise NotApplicable("it is not ours to stop")
-    server.child.ask_to_stop()
-    assert server.child.wait(20) == 0
     with pytest.raises(OSError, match="refused"):
         HttpClient(server.http).post("traces", b"")
 

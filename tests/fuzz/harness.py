@@ -4,7 +4,8 @@ alternate.
     python -m tests.fuzz.harness metrics --runs 100000
 
 The corpus is read from tests/fuzz/corpus/<target> and new finds go to .bench/fuzz/<target>, unless ``--keep`` puts them
-into the corpus. A broken law stops the run with the input in .bench/fuzz. At the end one line of JSON says what was done.
+into the corpus. A broken law stops the run with the input in .bench/fuzz. At the end one line of JSON says what was
+done.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ with atheris.instrument_imports(include=["bmad_processor.decode", "bmad_processo
 
     from .http_connection import Connections
     from .laws import Laws
+    from .targets import of_body, of_json
 
 from .mutate import MUTATORS
 
@@ -37,30 +39,15 @@ MAX_LENGTH = 4096
 TIMEOUT_S = 5
 """libFuzzer stops a run for an input that takes longer; the machine may be busy with other things meanwhile."""
 
-_ENCODINGS = (b"gzip", b"zlib", b"zstd", b"identity")
-
 
 def targets(laws: Laws) -> dict[str, Callable[[bytes], object]]:
     connections = Connections(laws)
-    signals = tuple(Signal)
-
-    def of_json(data: bytes) -> None:
-        if data:
-            laws.json(signals[data[0] % 3], data[1:])
-
-    def of_body(data: bytes) -> None:
-        """The first byte is the encoding, the second the size of a chunk."""
-        if len(data) > 1:
-            size = 1 + data[1]
-            chunks = [data[at : at + size] for at in range(2, len(data), size)]
-            laws.body(_ENCODINGS[data[0] % len(_ENCODINGS)], chunks)
-
     return {
         "traces": lambda data: laws.request(Signal.TRACES, data),
         "metrics": lambda data: laws.request(Signal.METRICS, data),
         "logs": lambda data: laws.request(Signal.LOGS, data),
-        "json": of_json,
-        "body": of_body,
+        "json": lambda data: of_json(laws, data),
+        "body": lambda data: of_body(laws, data),
         "http": connections.hold,
     }
 
@@ -82,6 +69,7 @@ class Run:
         self.longest_s = max(self.longest_s, time.thread_time() - began_s)
         if self.inputs % max(1, self._runs // 10) == 0:
             self.peaks_mib.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+            print(f"{self.inputs} inputs, {self.peaks_mib[-1]} MiB", file=sys.stderr, flush=True)  # noqa: T201
         if self.inputs == self._runs:
             self.tell()  # libFuzzer leaves by way of _exit: there is no later
 

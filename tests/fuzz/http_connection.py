@@ -1,7 +1,8 @@
 """The real HTTP protocol and application on a connection that is no socket.
 
-A byte stream goes into the protocol class the collector serves with, in pieces; its answers come back out of a transport
-that remembers them. The event loop is real and never waits: an input that would need to wait is an incomplete request.
+A byte stream goes in pieces into the protocol class the collector serves with; its answers come back out of a
+transport that remembers them. The event loop is real and never waits: an input that would need to wait is an incomplete
+request.
 """
 
 from __future__ import annotations

@@ -93,22 +93,24 @@ def _open(part: bytes) -> tuple[bytes, bytes]:
 
 
 _JSON_VALUES = (
-    b"null", b"true", b"0", b"-1", b"1e400", b"1.5", b'"18446744073709551616"', b'"NaN"', b"{}", b"[]", b'""', b'"\\ud800"',
-    b"[[[[[[[[]]]]]]]]", b'{"a":{"a":{"a":{}}}}', b'"5b8efff798038103d269b633813fc60c"', b'"EEE19B7EC3C1B174"', b"9" * 400,
+    b"null", b"true", b"0", b"-1", b"1e400", b"1.5", b'"18446744073709551616"', b'"NaN"', b"{}", b"[]", b'""',
+    b'"\\ud800"', b"[[[[[[[[]]]]]]]]", b'{"a":{"a":{"a":{}}}}', b'"5b8efff798038103d269b633813fc60c"', b"9" * 400,
     b'"Infinity"', b"NaN", b'"SPAN_KIND_SERVER"', b'"AAECAw=="', b'"\\u0000"',
 )  # fmt: skip
 
 
 _NAMES = (
-    "traceId", "spanId", "parentSpanId", "name", "attributes", "value", "stringValue", "intValue", "kvlistValue", "values",
-    "events", "links", "status", "code", "dataPoints", "asInt", "asDouble", "timeUnixNano", "flags", "scope", "unknown",
+    "traceId", "spanId", "parentSpanId", "name", "attributes", "value", "stringValue", "intValue", "kvlistValue",
+    "values", "events", "links", "status", "code", "dataPoints", "asInt", "asDouble", "timeUnixNano", "flags",
+    "scope", "unknown",
     "trace_id", "exemplars", "bucketCounts", "explicitBounds", "quantileValues", "arrayValue", "bytesValue", "kind",
 )  # fmt: skip
 
 _VALUES: tuple[Any, ...] = (
     None, True, 0, -1, 2**64, -(2**63), 1.5, 1e308, "", "NaN", "Infinity", "\ud800", "5b8efff798038103d269b633813fc60c",
-    "EEE19B7EC3C1B174", "18446744073709551616", "-7", "AAECAw==", "SPAN_KIND_SERVER", {}, [], [{}], [[]], {"values": [{}]},
-    {"stringValue": "x"}, {"arrayValue": {"values": [{"intValue": "1"}, {}]}}, {"key": "k", "value": {"doubleValue": "NaN"}},
+    "EEE19B7EC3C1B174", "18446744073709551616", "-7", "AAECAw==", "SPAN_KIND_SERVER", {}, [], [{}], [[]],
+    {"values": [{}]}, {"stringValue": "x"}, {"arrayValue": {"values": [{"intValue": "1"}, {}]}},
+    {"key": "k", "value": {"doubleValue": "NaN"}},
 )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Writes the seeds of the corpus: small valid inputs of every kind, from which the fuzzer begins.
 
-    python -m tests.fuzz.seeds
+python -m tests.fuzz.seeds
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
-
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar, Histogram, HistogramDataPoint, Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span

@@ -4,8 +4,7 @@
     python benchmarks/collector.py --sustain 60
 
 Ours decodes, learns baselines, judges, commits to SQLite and forwards; the others forward. All forward over gRPC
-without compression to the same kind of backend, which counts what it gets: a round is over when everything has arrived
-there.
+without compression to the same kind of backend, which counts what it gets: a round is over when everything has arrived.
 CPU is the operating system's accounting of each server's process. All are up at the same time and take the stream one
 after the other, round by round; of each the best round counts, since noise only adds.
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
+from bmad_otel._settings import variable
 from bmad_otel.monitor._host import Unanswered
 
 DEFAULT_PORT: Final = 8320
@@ -58,12 +59,17 @@ class Api:
     def _request(self, method: str, path: str, params: Mapping[str, str], body: bytes | None) -> dict[str, Any]:
         target = f"{self._prefix}/api/v1/{quote(path)}" + ("?" + urlencode(params) if params else "")
         headers = {"Accept": "application/json"} | ({} if body is None else {"Content-Type": "application/json"})
-        connection = self._connection()
+        if (token := variable("BMAD_OTEL_API_TOKEN")) is not None:
+            headers["Authorization"] = token if " " in token else f"Bearer {token}"
+        try:
+            connection = self._connection()
+        except OSError as error:
+            raise ConnectionError(f"BMAD_OTEL_API_CA_FILE cannot be used: {_reason(error)}") from error
         try:
             connection.request(method, target, body=body, headers=headers)
             response = connection.getresponse()
             status, answer = response.status, response.read(_MAX_ANSWER_BYTES + 1)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:  # a token may be what no header can carry
             raise ConnectionError(f"no collector answers at {self.address}: {_reason(error)}") from error
         finally:
             connection.close()
@@ -82,7 +88,7 @@ class Api:
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._is_tls:
-            context = ssl.create_default_context()
+            context = ssl.create_default_context(cafile=variable("BMAD_OTEL_API_CA_FILE"))
             return http.client.HTTPSConnection(self.host, self._port, timeout=self._timeout_s, context=context)
         return http.client.HTTPConnection(self.host, self._port, timeout=self._timeout_s)
 

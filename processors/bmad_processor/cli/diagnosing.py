@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from .exit_codes import FAILED
-from .options import AsJson, checked_endpoint
+from .options import AsJson, checked_api
 from .output import Output
 
 
@@ -31,7 +31,7 @@ def doctor(
         str | None,
         typer.Option(
             envvar="BMAD_OTEL_ENDPOINT",
-            callback=checked_endpoint,
+            callback=checked_api,
             help="API of the collector. [default: port 8320 of the receiver's host]",
         ),
     ] = None,

@@ -11,7 +11,7 @@ import typer
 from bmad_processor.agent_names import CANONICAL
 from bmad_processor.quantities import NotUnderstood, endpoint
 
-from .source import DEFAULT_ENDPOINT, DEFAULT_STATE
+from .source import DEFAULT_ENDPOINT, DEFAULT_STATE, TLS
 
 
 class LevelName(StrEnum):
@@ -35,6 +35,13 @@ def checked_endpoint(text: str | None) -> str | None:
         raise typer.BadParameter(f"expected an address as host:port, such as {DEFAULT_ENDPOINT}") from error
 
 
+def checked_api(text: str | None) -> str | None:
+    """An address as `source.ask` takes it: ``https://`` before it stays."""
+    if text is None or not text.startswith(TLS):
+        return checked_endpoint(text)
+    return f"{TLS}{checked_endpoint(text.removeprefix(TLS))}"
+
+
 def complete_agent(incomplete: str) -> list[str]:
     """Canonical names of the BMAD agents that begin so; no collector is asked while somebody types."""
     return [name for name in CANONICAL if name.startswith(incomplete)]
@@ -44,8 +51,9 @@ Endpoint = Annotated[
     str | None,
     typer.Option(
         envvar="BMAD_OTEL_ENDPOINT",
-        callback=checked_endpoint,
-        help=f"Running collector. [default: the background service, else {DEFAULT_ENDPOINT}]",
+        callback=checked_api,
+        help="Running collector, behind https:// when its API has TLS."
+        f" [default: the background service, else {DEFAULT_ENDPOINT}]",
     ),
 ]
 State = Annotated[

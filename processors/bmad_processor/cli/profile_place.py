@@ -15,7 +15,7 @@ from bmad_processor.read_model import all_profiles, near, one_profile
 from bmad_processor.service import Home
 from bmad_processor.settings import HOST_AGENT, Profiles
 
-from .source import DEFAULT_ENDPOINT, NoData, Unreachable, ask, service_endpoint
+from .source import DEFAULT_ENDPOINT, TLS, NoData, Unreachable, ask, service_endpoint
 
 PROFILES_VARIABLE: Final = "BMAD_OTEL_PROFILES"
 CHECKOUT: Final = Path("collector-config/profiles")
@@ -69,7 +69,7 @@ class ProfilePlace:
         except Unreachable as error:
             missing = f"no collector answers at {endpoint}"
             directory = self.directory or _usual_directory()
-            if self.directory is None and split_endpoint(endpoint)[0] not in _LOCAL:
+            if self.directory is None and split_endpoint(endpoint.removeprefix(TLS))[0] not in _LOCAL:
                 raise NoData(f"{missing} ({error})") from error
             if directory is None:
                 raise NoData(f"{missing}, and no directory of profiles is known; name one with --profiles") from error

@@ -9,6 +9,8 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import os
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,6 +33,14 @@ TIMEOUT_S: Final = 10.0
 
 MAX_ANSWER_BYTES: Final = 256 * 2**20
 """More than ten thousand agents need; a foreign server must not fill the memory."""
+
+TLS: Final = "https://"
+"""Before an endpoint whose API has TLS."""
+
+TOKEN_VARIABLE: Final = "BMAD_OTEL_API_TOKEN"  # noqa: S105  its name, not its value
+"""Not an option: what stands on a command line is seen by every user of the machine."""
+
+CA_VARIABLE: Final = "BMAD_OTEL_API_CA_FILE"
 
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
@@ -71,7 +81,7 @@ class Source:
         try:
             return ask(endpoint, path, params)
         except Unreachable as error:
-            if self.state is None and split_endpoint(endpoint)[0] not in LOCAL:
+            if self.state is None and split_endpoint(endpoint.removeprefix(TLS))[0] not in LOCAL:
                 raise NoData(f"no collector answers at {endpoint} ({error})") from error
             missing = f"no collector answers at {endpoint}"
             return self._read(state, path, params or {}, f"{missing}; reading {state}", f"{missing}, and ")
@@ -127,24 +137,24 @@ def ask(
 
     Raises Unreachable, Failed, NoData, Unanswerable, or ConfigError with what is wrong with ``body``.
     """
-    host, port = split_endpoint(endpoint)
     target = "/api/v1/" + quote(path) + ("?" + urlencode(params) if params else "")
-    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+    connection = _connection(endpoint, timeout_s)
+    headers = {"Accept": "application/json"} | _credentials()
     began_s = time.perf_counter()
     try:
         if body is None:
-            connection.request("GET", target, headers={"Accept": "application/json"})
+            connection.request("GET", target, headers=headers)
         else:
-            headers = {"Accept": "application/json", "Content-Type": "application/json"}
-            connection.request("PUT", target, json.dumps(body), headers)
+            connection.request("PUT", target, json.dumps(body), headers | {"Content-Type": "application/json"})
         response = connection.getresponse()
         content = response.read(MAX_ANSWER_BYTES + 1)
         took_ms, method = (time.perf_counter() - began_s) * 1e3, "GET" if body is None else "PUT"
-        _LOG.debug(
-            "%s http://%s%s: %d, %d bytes, %.1f ms", method, endpoint, target, response.status, len(content), took_ms
-        )
+        _LOG.debug("%s %s%s: %d, %d bytes, %.1f ms", method, endpoint, target, response.status, len(content), took_ms)
     except TimeoutError as error:
         raise Failed(f"the collector at {endpoint} did not answer within {timeout_s:g} s") from error
+    except ssl.SSLCertVerificationError as error:
+        raise Failed(f"the certificate of {endpoint} is not trusted ({error.verify_message}); "
+                     f"{CA_VARIABLE} names its authority") from error  # fmt: skip
     except OSError as error:
         raise Unreachable(error.strerror or str(error) or type(error).__name__) from error
     except http.client.HTTPException as error:
@@ -160,6 +170,8 @@ def ask(
         raise Unreachable("what listens there is not a bmad-otel collector")
     if response.status == 200:
         return data
+    if response.status == 401:
+        raise Failed(f"the collector at {endpoint} wants to know who asks; {TOKEN_VARIABLE} says it")
     code, detail = str(data.get("error")), str(data.get("detail"))
     if code == "no_store":
         raise NoData(detail)
@@ -168,3 +180,25 @@ def ask(
     if response.status in (400, 404) or code == "cannot_persist":
         raise Unanswerable(response.status, code, detail, [str(item) for item in data.get("suggestions") or ()])
     raise Failed(f"the collector at {endpoint} could not answer ({response.status}): {detail}")
+
+
+def _connection(endpoint: str, timeout_s: float) -> http.client.HTTPConnection:
+    host, port = split_endpoint(endpoint.removeprefix(TLS))
+    if not endpoint.startswith(TLS):
+        return http.client.HTTPConnection(host, port, timeout=timeout_s)
+    file = os.environ.get(CA_VARIABLE) or None
+    try:
+        context = ssl.create_default_context(cafile=file)
+    except OSError as error:
+        raise Failed(f"{CA_VARIABLE}: cannot read {file}: {error.strerror or error}") from error
+    return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=context)
+
+
+def _credentials() -> dict[str, str]:
+    """A token is sent as a bearer token; with a word before it (``Basic ...``) as it stands."""
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    if not token:
+        return {}
+    if not (token.isascii() and token.isprintable()):
+        raise Failed(f"{TOKEN_VARIABLE} has characters that no header has")
+    return {"Authorization": token if " " in token else f"Bearer {token}"}

@@ -1,7 +1,7 @@
 """Strings by index: `AnyValue.string_value_strindex` and `KeyValue.key_strindex`.
 
 They belong to profiles, whose requests carry the table they point into. In spans, metrics and logs OTLP wants them read
-as absent, without refusing anything, and a warning. Nobody sends them, so finding that out must cost nothing: values are
+as absent, without refusing anything, and a warning. Nobody sends them, so finding out must cost nothing: values are
 looked for in the bytes of the whole request, by the rare byte of their tag (0.04 us a span); keys where attributes that
 are not yet known are read (`Attributes`).
 """

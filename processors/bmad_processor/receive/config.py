@@ -66,15 +66,16 @@ class _ListenConfig(Config):
 class ServerParametersConfig(Config):
     """What the server does with quiet and old connections."""
 
-    max_connection_idle: Wait | None = None
-    """A connection without calls is closed after this; none: it stays. Clients connect again by themselves."""
+    max_connection_idle: Wait = 15 * _MINUTE
+    """A connection without calls is closed after this, also when its client is gone without a word. Clients connect
+    again by themselves."""
     max_connection_age: Wait | None = None
     """A connection is closed after this, give or take a tenth, so that clients spread over new servers; none: never."""
     max_connection_age_grace: Wait | None = None
     """Time for calls in hand after `max_connection_age`; none: until they end."""
     time: Wait = 2 * _MINUTE
-    """A client that said nothing for this long is asked for a sign of life: one that is gone without a word frees its
-    connection. The Collector waits for two hours."""
+    """A client with a call open that said nothing for this long is asked for a sign of life; with
+    `permit_without_stream` also one without calls. The Collector waits for two hours."""
     timeout: Wait = 20 * _SECOND
     """Time for that sign."""
 
@@ -111,7 +112,8 @@ class GrpcConfig(_ListenConfig):
     max_connections: Count = 1000
     """Connections at once; further ones are closed."""
     max_concurrent_requests: Count = 512
-    """Requests waiting or in work; the senders of further ones are told to come again (UNAVAILABLE with RetryInfo). One
+    """Requests waiting or in work; the senders of further ones are told to come again (UNAVAILABLE with RetryInfo).
+    Where the receiving thread does the work itself they wait in the library instead, which makes senders wait. One
     that waits has not been read yet and holds at most a flow-control window of 256 KiB."""
     threads: Annotated[int, Field(strict=True, ge=1, le=64)] | None = None
     """Worker threads. Not set: the receiving thread does the work itself, which is fastest, because requests are

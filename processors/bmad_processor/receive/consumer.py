@@ -25,8 +25,10 @@ ACCEPTED: Final = Accepted()
 class Consumer(Protocol):
     """Takes request bodies; called from several threads at once."""
 
-    may_wait: bool
-    """Whether `consume` may block for a disk, so that a thread which serves others must not call it."""
+    @property
+    def may_wait(self) -> bool:
+        """Whether `consume` may block for a disk, so that a thread which serves others must not call it."""
+        ...
 
     def consume(self, signal: Signal, body: bytes) -> Accepted:
         """Take one Export*ServiceRequest in protobuf bytes, decompressed and not yet decoded.

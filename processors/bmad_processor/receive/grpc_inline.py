@@ -29,6 +29,7 @@ from grpc._cython import cygrpc
 
 _LOG: Final = logging.getLogger("bmad_otel.collector")
 
+
 RECEIVING: Final = 16
 """Requests being received at once. The others wait in their senders, so what is in memory stays bounded."""
 

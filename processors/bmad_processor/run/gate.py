@@ -57,7 +57,11 @@ class Gated:
     def __init__(self, consumer: Consumer, gate: Gate) -> None:
         self._consumer = consumer
         self._gate = gate
-        self.may_wait = consumer.may_wait
+
+    @property
+    def may_wait(self) -> bool:
+        """As `Consumer` has it."""
+        return self._consumer.may_wait
 
     def consume(self, signal: Signal, body: bytes) -> Accepted:
         """As `Consumer` has it; Overloaded while the gate is closed."""

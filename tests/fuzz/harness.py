@@ -33,7 +33,7 @@ from .mutate import MUTATORS
 
 HERE = Path(__file__).parent
 SCRATCH = HERE.parents[1] / ".bench" / "fuzz"
-MAX_LENGTH = 4096
+MAX_LENGTH = 1024
 """Bytes of an input: every structure fits, and copying stays cheap."""
 
 TIMEOUT_S = 5

@@ -48,6 +48,7 @@ conformance: $(STAMP)  ## the OTLP scoreboard beside rotel and the stock Collect
 fuzz: $(STAMP)  ## RUNS=100000 mutated requests into each of the decoders, JSON, decompression and HTTP
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,fuzz]'
 	@for target in traces metrics logs json body http; do $(BIN)/python -m tests.fuzz.harness $$target --runs $(or $(RUNS),100000) || exit 1; done
+	@$(BIN)/python -m tests.fuzz.evolve --runs $(or $(RUNS),100000)
 
 bench: $(STAMP)  ## the published figures
 	$(BIN)/python benchmarks/engine_step.py

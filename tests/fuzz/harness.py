@@ -4,8 +4,8 @@ alternate.
     python -m tests.fuzz.harness metrics --runs 100000
 
 The corpus is read from tests/fuzz/corpus/<target> and new finds go to .bench/fuzz/<target>, unless ``--keep`` puts them
-into the corpus. A broken law stops the run with the input in .bench/fuzz. At the end one line of JSON says what was
-done.
+into the corpus; ``--merge`` does that later, and takes only what covers something new. A broken law stops the run
+with the input in .bench/fuzz. At the end one line of JSON says what was done.
 """
 
 from __future__ import annotations
@@ -89,6 +89,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", action="store_true", help="put new finds into the corpus in the repository")
+    parser.add_argument(
+        "--merge", action="store_true", help="no fuzzing: take what covers more from .bench into the corpus"
+    )
     asked = parser.parse_args()
     laws = Laws()
     run = Run(asked.target, asked.runs, targets(laws)[asked.target], laws)
@@ -104,11 +107,11 @@ def main() -> None:
 
     corpus, finds = HERE / "corpus" / asked.target, SCRATCH / asked.target
     finds.mkdir(parents=True, exist_ok=True)
-    folders = [corpus] if asked.keep else [finds, corpus]
+    folders = [corpus, finds] if asked.merge else [corpus] if asked.keep else [finds, corpus]
     options = [
         f"-runs={asked.runs}", f"-seed={asked.seed}", f"-max_len={MAX_LENGTH}", f"-timeout={TIMEOUT_S}",
         "-rss_limit_mb=1024", f"-artifact_prefix={SCRATCH}/{asked.target}-", "-print_final_stats=0", "-verbosity=0",
-        "-len_control=0",
+        "-len_control=0", f"-merge={int(asked.merge)}",
     ]  # fmt: skip
     logging.disable()  # uvicorn's line about each thing that is no HTTP
     atheris.Setup([sys.argv[0], *options, *map(str, folders)], run.one, custom_mutator=mutated)

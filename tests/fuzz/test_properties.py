@@ -14,6 +14,7 @@ from tests.conformance import messages
 from tests.decode import metric_points, strategies
 
 from . import mutate
+from .evolve import Evolution, resident_mib
 from .http_connection import Connections
 from .laws import Laws
 from .seeds import http, rich
@@ -100,3 +101,13 @@ def test_http_streams(stream: bytes, seed: int) -> None:
             connections.hold(mutant)
     finally:
         connections.close()
+
+
+def test_memory_is_flat() -> None:
+    """Tens of thousands of different requests, most of them accepted: caches fill and are bounded."""
+    evolution = Evolution()
+    evolution.advance(15_000)
+    before_mib = resident_mib()
+    evolution.advance(30_000)
+    assert evolution.laws.accepted > evolution.laws.refused
+    assert resident_mib() - before_mib < 8

@@ -48,19 +48,21 @@ class Place:
 
 
 class Listening:
-    """One receiver of either protocol, and a way to send it an empty request."""
+    """One receiver of either protocol, and a way to send it a request."""
 
     def __init__(self, protocol: str, endpoint: str) -> None:
         self.protocol = protocol
         self.endpoint = endpoint
 
-    def send(self, ca: bytes | None, *, client: Place | None = None, headers: dict[str, str] | None = None) -> str:
-        """``ok``, ``unauthenticated``, or ``refused`` when there was no connection; a new connection each time."""
+    def send(
+        self, ca: bytes | None, *, client: Place | None = None, headers: dict[str, str] | None = None, body: bytes = b""
+    ) -> str:
+        """Over a new connection: ``ok``, ``unauthenticated``, or ``refused`` when there was no connection."""
         if self.protocol == "grpc":
-            return self._send_grpc(ca, client, headers or {})
-        return self._send_http(ca, client, headers or {})
+            return self._send_grpc(ca, client, headers or {}, body)
+        return self._send_http(ca, client, headers or {}, body)
 
-    def _send_grpc(self, ca: bytes | None, client: Place | None, headers: dict[str, str]) -> str:
+    def _send_grpc(self, ca: bytes | None, client: Place | None, headers: dict[str, str], body: bytes) -> str:
         # sessions are not shared between channels, so each shakes hands anew
         options = [("grpc.use_local_subchannel_pool", 1)]
         if ca is None:
@@ -70,13 +72,13 @@ class Listening:
             channel = grpc.secure_channel(self.endpoint, grpc.ssl_channel_credentials(ca, *own), options)
         with channel:
             try:
-                channel.unary_unary(TRACES)(b"", timeout=10, metadata=tuple(headers.items()))
+                channel.unary_unary(TRACES)(body, timeout=10, metadata=tuple(headers.items()))
             except grpc.RpcError as error:
                 code = error.code()  # type: ignore[attr-defined] # it is a grpc.Call too
                 return {"UNAUTHENTICATED": "unauthenticated", "UNAVAILABLE": "refused"}[code.name]
         return "ok"
 
-    def _send_http(self, ca: bytes | None, client: Place | None, headers: dict[str, str]) -> str:
+    def _send_http(self, ca: bytes | None, client: Place | None, headers: dict[str, str], body: bytes) -> str:
 
         context = None
         if ca is not None:
@@ -86,7 +88,7 @@ class Listening:
         scheme = "http" if context is None else "https"
         try:
             with httpx2.Client(verify=context or True) as http:
-                response = http.post(f"{scheme}://{self.endpoint}/v1/traces", content=b"", headers=PB | headers)
+                response = http.post(f"{scheme}://{self.endpoint}/v1/traces", content=body, headers=PB | headers)
         except httpx2.TransportError:
             return "refused"
         return {200: "ok", 401: "unauthenticated"}[response.status_code]

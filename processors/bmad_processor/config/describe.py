@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from bmad_processor.emit.config import Target, Url
 from bmad_processor.fields import Secret, parse_duration, parse_endpoint, parse_ratio, parse_size
 from bmad_processor.quantities import render_duration
+from bmad_processor.receive.config import Place
 
 from .tree import Path, printable
 
@@ -28,6 +29,7 @@ _KINDS: Final = {
     parse_ratio: "share",
     parse_endpoint: "address",
     get_args(Target)[1].func: "address",
+    get_args(Place)[1].func: "address",
     get_args(Url)[1].func: "URL",
 }
 _PLAIN: Final = {

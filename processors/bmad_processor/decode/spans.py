@@ -27,6 +27,7 @@ from bmad_processor.model import Exemplar, PartitionKey, Sample, Source, TaskSam
 from . import wire
 from .attributes import CACHE_SIZE, Attributes
 from .model_calls import CallCounts, ModelCall, TokenSenders, agent_key, understand_call
+from .rejected import prune
 from .resource import Sender, Senders
 from .result import Decoded
 from .span_meaning import WANTED, TaskMeaning, understand
@@ -122,6 +123,7 @@ class SpanDecoder:
         if bad:
             for scope, index in reversed(bad):
                 del scope.spans[index]
+            prune(request.resource_spans, "scope_spans", "spans")
             items -= len(bad)
             forward = request.SerializeToString()
         return Decoded(

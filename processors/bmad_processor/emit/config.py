@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from bmad_processor.fields import Config, DurationNs, SizeBytes, parse_endpoint
 from bmad_processor.model import Signal
+from bmad_processor.security.config import AuthConfig
 
 _MIB: Final = 2**20
 _SECOND: Final = 1_000_000_000
@@ -90,6 +91,8 @@ class OtlpGrpcConfig(Config):
     """Time for one attempt."""
     headers: dict[str, str] = Field(default_factory=dict)
     """Metadata sent with every request."""
+    auth: AuthConfig | None = None
+    """Whose credentials are sent with every request."""
     sending_queue: QueueConfig = QueueConfig()
     """What may wait to be sent."""
     retry_on_failure: RetryConfig = RetryConfig()
@@ -126,6 +129,8 @@ class OtlpHttpConfig(Config):
     """Time for connecting, and for each wait while sending and receiving."""
     headers: dict[str, str] = Field(default_factory=dict)
     """Headers sent with every request."""
+    auth: AuthConfig | None = None
+    """Whose credentials are sent with every request."""
     sending_queue: QueueConfig = QueueConfig()
     """What may wait to be sent."""
     retry_on_failure: RetryConfig = RetryConfig()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bmad_processor.fields import Config
+from bmad_processor.security import Authenticator
 
 from .config import DebugConfig, FileConfig, OtlpGrpcConfig, OtlpHttpConfig, QueueConfig, RetryConfig
 from .debug import DebugSender
@@ -13,13 +14,20 @@ from .request import Exporter
 from .sending_queue import SendingQueue
 
 
-def build_exporter(name: str, type_: str, config: Config) -> Exporter:
-    """The exporter `name` of type ``type_``, not started yet. Raises ValueError for a type there is no exporter for."""
+def build_exporter(name: str, type_: str, config: Config, *, authenticator: Authenticator | None = None) -> Exporter:
+    """The exporter `name` of type ``type_``, not started yet, with the credentials of ``authenticator``.
+
+    Raises ValueError for a type there is no exporter for.
+    """
     match config:
         case OtlpGrpcConfig():
-            return SendingQueue(name, GrpcSender(config), config.sending_queue, config.retry_on_failure)
+            return SendingQueue(
+                name, GrpcSender(config, authenticator=authenticator), config.sending_queue, config.retry_on_failure
+            )
         case OtlpHttpConfig():
-            return SendingQueue(name, HttpSender(config), config.sending_queue, config.retry_on_failure)
+            return SendingQueue(
+                name, HttpSender(config, authenticator=authenticator), config.sending_queue, config.retry_on_failure
+            )
         case DebugConfig():
             return SendingQueue(name, DebugSender(config), QueueConfig(), RetryConfig())
         case FileConfig():

@@ -13,6 +13,7 @@ from google.rpc.status_pb2 import Status
 
 from bmad_processor.errors import StartError
 from bmad_processor.model import Signal
+from bmad_processor.security import Authenticator, credentials
 
 from .config import OtlpGrpcConfig
 from .outcome import Permanent, Transient
@@ -76,8 +77,9 @@ def failure(error: Any) -> Permanent | Transient:
 class GrpcSender:
     """One channel to one backend."""
 
-    def __init__(self, config: OtlpGrpcConfig) -> None:
+    def __init__(self, config: OtlpGrpcConfig, authenticator: Authenticator | None = None) -> None:
         self._config = config
+        self._authenticator = authenticator
         self._timeout_s = config.timeout / 1e9
         self._metadata = tuple((key.lower(), value) for key, value in config.headers.items())
         self._channel: Any = None
@@ -99,8 +101,9 @@ class GrpcSender:
 
     def send(self, request: ExportRequest) -> int:
         """See `sending_queue.Sender`."""
+        metadata = (*self._metadata, *credentials(self._authenticator).items())
         try:
-            response = self._calls[request.signal](request.body, timeout=self._timeout_s, metadata=self._metadata)
+            response = self._calls[request.signal](request.body, timeout=self._timeout_s, metadata=metadata)
         except grpc.RpcError as error:
             raise failure(error) from error
         except ValueError as error:

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 
 from bmad_processor.errors import StartError
+from bmad_processor.security import Authenticator, credentials
 
 from .config import OtlpHttpConfig
 from .outcome import Permanent, Transient
@@ -57,8 +58,14 @@ def _message(response: httpx2.Response, body: bytes) -> str:
 class HttpSender:
     """One connection pool to one backend."""
 
-    def __init__(self, config: OtlpHttpConfig, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        config: OtlpHttpConfig,
+        now: Callable[[], float] = time.time,
+        authenticator: Authenticator | None = None,
+    ) -> None:
         self._config = config
+        self._authenticator = authenticator
         self._now = now
         self._client: httpx2.Client | None = None
 
@@ -83,6 +90,7 @@ class HttpSender:
             raise Permanent(f"no endpoint for {request.signal}")
         # accept-encoding: the answer is empty or tiny, and an uncompressed one is bounded by what we read
         headers = {**self._config.headers, "content-type": "application/x-protobuf", "accept-encoding": "identity"}
+        headers |= credentials(self._authenticator)
         content = request.body
         if self._config.compression == "gzip":
             headers["content-encoding"] = "gzip"

@@ -158,12 +158,13 @@ def wanted_processors(around: Surroundings) -> Iterator[Wanted[Part]]:
 def wanted_exporters(config: CollectorConfig) -> Iterator[Wanted[Exporter]]:
     """In the order of the configuration."""
     for name, block in config.exporters.items():
-        yield _want_exporter(name, block)
+        auth = getattr(block, "auth", None)
+        yield _want_exporter(name, block, None if auth is None else config.extensions[auth.authenticator])
 
 
-def _want_exporter(name: str, block: Config) -> Wanted[Exporter]:
+def _want_exporter(name: str, block: Config, who: Config | None) -> Wanted[Exporter]:
     kind = type_of("exporters", name) or name
-    return Wanted(name, (block,), lambda: build_exporter(name, kind, block))
+    return Wanted(name, (block, who), lambda: build_exporter(name, kind, block, authenticator=build_authenticator(who)))
 
 
 # Receivers ------------------------------------------------------------------------------------------------------------

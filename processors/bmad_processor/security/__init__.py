@@ -8,13 +8,13 @@ from .authenticator import Authenticator, Verdict
 from .basic import BasicAuth
 from .bearer import BearerTokenAuth
 from .config import AuthConfig, BasicAuthConfig, BearerTokenAuthConfig, ServerTlsConfig
-from .factory import build_authenticator, is_for_clients, is_for_listeners
+from .factory import build_authenticator, credentials, is_for_clients, is_for_listeners
 from .guard import Guard
 from .tls import ServerTls
 
 __all__ = [
     "AuthConfig", "BasicAuthConfig", "BearerTokenAuthConfig", "ServerTlsConfig",
     "Authenticator", "Verdict", "BearerTokenAuth", "BasicAuth",
-    "build_authenticator", "is_for_clients", "is_for_listeners",
+    "build_authenticator", "credentials", "is_for_clients", "is_for_listeners",
     "Guard", "ServerTls",
 ]  # fmt: skip

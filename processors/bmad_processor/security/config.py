@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bmad_processor.fields import Config, DurationNs, Secret
@@ -13,6 +13,10 @@ _SECOND: Final = 1_000_000_000
 
 _TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105  RFC 9110's name for such a word
 """What a scheme or a header's name is made of."""
+
+
+# 1.2 without quotes is a number in YAML
+Version = Annotated[Literal["1.2", "1.3"], BeforeValidator(lambda value: str(value) if type(value) is float else value)]
 
 
 class ServerTlsConfig(Config):
@@ -24,7 +28,7 @@ class ServerTlsConfig(Config):
     """PEM file of the private key, not encrypted."""
     client_ca_file: str | None = None
     """PEM file of the authorities of clients. A client without a certificate of theirs is refused in the handshake."""
-    min_version: Literal["1.2", "1.3"] = "1.2"
+    min_version: Version = "1.2"
     """Lowest version of TLS. gRPC takes 1.2 only: its library cannot be told otherwise, and itself uses 1.3 with every
     client that can."""
     reload_interval: Annotated[DurationNs, Field(ge=0)] = 0

@@ -24,6 +24,11 @@ def is_for_clients(config: Config) -> bool:
     )
 
 
+def credentials(authenticator: Authenticator | None) -> dict[str, str]:
+    """The header that a client of ours sends; asked for each request, since a file of tokens may change."""
+    return {} if authenticator is None else {authenticator.header: authenticator.credentials()}
+
+
 def build_authenticator(config: Config | None) -> Authenticator | None:
     """The authenticator of an extension's block; None for none.
 

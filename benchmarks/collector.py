@@ -3,10 +3,10 @@
     python benchmarks/collector.py [--rounds 8] [--spans 100 512] [--collector PATH]
     python benchmarks/collector.py --sustain 60
 
-Ours decodes, learns baselines, judges, commits to SQLite and forwards; the others forward. All forward over gRPC
-without compression to the same kind of backend, which counts what it gets: a round is over when everything has arrived.
-CPU is the operating system's accounting of each server's process. All are up at the same time and take the stream one
-after the other, round by round; of each the best round counts, since noise only adds.
+Ours decodes, learns baselines, judges, commits to SQLite and forwards; the others forward. All forward over gRPC,
+without compression, to the same kind of backend, which counts what it gets: a round is over when everything has arrived
+there. CPU is the operating system's accounting of each server's process. All are up together and take the stream
+one after the other, round by round; of each the best round counts, since noise only adds.
 
 ``--sustain`` sends 10,000 spans a second for so many seconds instead, over gRPC and over HTTP, to one after the other:
 share of one core, resident memory, spans sent and received.

@@ -100,7 +100,8 @@ def serve_path(state: str) -> None:
     from bmad_processor.receive import GrpcConfig, GrpcReceiver
     from bmad_processor.run.announce import Announcer
     from bmad_processor.run.host import EngineHost
-    from bmad_processor.run.pipeline import Intake, Pipeline, build_routes
+    from bmad_processor.run.intake import Intake
+    from bmad_processor.run.pipeline import Pipeline, build_routes
     from bmad_processor.settings import EngineSettings
     from bmad_processor.store import SqliteStore
 
@@ -109,7 +110,7 @@ def serve_path(state: str) -> None:
     host = EngineHost(settings, store, announcer, commit_interval_ns=10**9)
     host.start()
     routes = build_routes([(Signal.TRACES, True, (Nowhere(),))])
-    pipeline = Pipeline(routes, Intake(host, interval_ns=settings.interval_ns), clock=time.time_ns)
+    pipeline = Pipeline(routes, Intake(host, interval_ns=settings.interval_ns))
     receiver = GrpcReceiver(GrpcConfig(endpoint="localhost:0"), pipeline)
     receiver.start()
     print(receiver.endpoint.rpartition(":")[2], flush=True)

@@ -19,9 +19,10 @@ from typing import Final
 from pydantic import BaseModel
 
 from bmad_otel import semconv
+from bmad_processor.config.catalog import catalog
 from bmad_processor.config.describe import describe, summary
 from bmad_processor.config.profiles import ProfileConfig
-from bmad_processor.config.schema import ALIASES, SECTIONS, SIGNALS_OF, TYPES, ServiceConfig
+from bmad_processor.config.schema import SECTIONS, TYPES, ServiceConfig
 from bmad_processor.config.thresholds import expected_value
 from bmad_processor.metric_types import METRIC_TYPES, Direction, render
 from bmad_processor.model import Level
@@ -64,8 +65,9 @@ def configuration() -> str:
         "# Configuration",
         _NOTE,
         "The collector reads one or more YAML files (`--config`, repeatable), merged left to right: mappings key by "
-        "key, lists and scalars of later files replace earlier ones. Unknown keys are errors, and every problem is "
-        "reported at once with file, line and path.\n\n"
+        "key, lists and scalars of later files replace earlier ones; `--set key.path=value` lies over them. Unknown "
+        "keys are errors, and every problem is reported at once with file, line and path. How files, variables and "
+        "reloads work: [configuration](../configuration.md).\n\n"
         "`${env:NAME}` and `${env:NAME:-default}` put environment variables in (`${NAME}` is the old spelling), "
         "`${file:path}` the content of a file, and `$$` is a dollar sign. A value that is one expansion and nothing "
         'else is read as YAML, so numbers and booleans work; inside `{ }` it needs quotes: `{path: "${env:STATE}"}`.',
@@ -85,6 +87,7 @@ def configuration() -> str:
         "A component's id is its type, or `type/name` when there are several: `otlp`, `otlp/second`. "
         "An empty block takes the defaults.",
     ]
+    parts.append("## Components\n\nAs `bmad-otel components` prints them.\n\n" + _catalog())
     for section in SECTIONS:
         parts.append(f"## {section}\n\n{_SECTIONS[section]}")
         for kind, model in TYPES[section].items():
@@ -106,14 +109,26 @@ def configuration() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _catalog() -> str:
+    rows = (
+        (f"[{c.type}](#{c.type})", c.section, ", ".join(map(code, c.aliases)), ", ".join(c.signals), c.stability)
+        for c in catalog()
+    )
+    return table(("type", "section", "also understood", "signals", "stability"), rows)
+
+
 def _component(section: str, kind: str, model: type[BaseModel]) -> str:
-    old = [alias for alias, name in ALIASES.get(section, {}).items() if name == kind]
+    found = next(c for c in catalog() if (c.section, c.type) == (section, kind))
     text = f"### {kind}\n\n{summary(model)}"
-    if old:
-        text += " The old spelling " + " or ".join(code(alias) for alias in old) + " is understood."
-    if kind in SIGNALS_OF:
-        text += " Usable in pipelines of " + " and ".join(SIGNALS_OF[kind]) + "."
-    return text + "\n\n" + options(model)
+    if found.aliases:
+        text += " The spelling " + " or ".join(code(alias) for alias in found.aliases) + " is understood as well."
+    if found.signals:
+        text += f" For {_and(found.signals)}."
+    return f"{text} Stability: {found.stability}.\n\n{options(model)}"
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def options(model: type[BaseModel]) -> str:
@@ -219,6 +234,39 @@ def _metric_types() -> str:
     return table(("metric type", "unit", "shown in", "bad is", "instances combine by", "meaning"), rows)
 
 
+# self-telemetry.md ----------------------------------------------------------------------------------------------------
+
+
+def self_telemetry() -> str:
+    """Every metric the collector has about itself."""
+    from bmad_processor.self_telemetry import TABLE, Metric, Naming
+    from bmad_processor.self_telemetry.config import PeriodicConfig, PullConfig
+    from bmad_processor.self_telemetry.exposition import names_of
+
+    def row(metric: Metric) -> tuple[str, ...]:
+        suffixed = ", ".join(map(code, names_of(metric, Naming.SUFFIXED)))
+        return (
+            code(metric.name), str(metric.kind), code(metric.unit), ", ".join(map(code, metric.labels)), suffixed,
+            metric.description,
+        )  # fmt: skip
+
+    head = ("metric", "kind", "unit", "labels", "for Prometheus, with suffixes", "meaning")
+    theirs = [metric for metric in TABLE.values() if metric.name.startswith("otelcol_")]
+    parts = [
+        "# The collector about itself",
+        _NOTE,
+        "How to get at these, and what to be woken for: [self-telemetry](../self-telemetry.md). Without a configured "
+        "reader names that begin with `otelcol_` have no suffixes.",
+        "## Under the names of the OpenTelemetry Collector\n\n" + table(head, map(row, theirs)),
+        "## Ours\n\n" + table(head, (row(metric) for metric in TABLE.values() if metric not in theirs)),
+        "## service::telemetry::metrics::readers\n\nEach is one of two. `pull`:\n\n"
+        + options(PullConfig)
+        + "\n\n`periodic`:\n\n"
+        + options(PeriodicConfig),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 # alert-lifecycle.md ---------------------------------------------------------------------------------------------------
 
 
@@ -265,6 +313,7 @@ def _members(kind: type) -> list[tuple[str, str]]:
 def pages() -> dict[str, Callable[[], str]]:
     """File name to the function that writes its text."""
     result: dict[str, Callable[[], str]] = {"configuration.md": configuration, "telemetry.md": telemetry}
+    result["self-telemetry.md"] = self_telemetry
     result["mission.md"] = lambda: mission.page(table, _NOTE)
     if importlib.util.find_spec("bmad_processor.alert.lifecycle") is not None:
         result["alert-lifecycle.md"] = alert_lifecycle

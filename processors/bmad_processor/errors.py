@@ -5,6 +5,7 @@
     ProcessorError
     ├── ConfigError          the configuration is wrong: every problem at once, exit code 2
     ├── StartError           a listener, file or database could not be opened at start
+    ├── ReloadRefused        what a running collector cannot change: nothing was changed
     ├── MissingExtra         a part was asked for whose `pip install` extra is not there
     ├── StoreError           the state on disk cannot be read or written
     ├── Unanswerable         a question that cannot be answered, with the HTTP status and near names
@@ -59,6 +60,14 @@ class ConfigError(ProcessorError):
 
 class StartError(ProcessorError):
     """The service could not start: port in use, file not writable, and so on."""
+
+
+class ReloadRefused(ProcessorError):
+    """A configuration is right but differs in what a running collector cannot change. Nothing was changed."""
+
+    def __init__(self, reasons: Collection[str]) -> None:
+        self.reasons = list(reasons)
+        super().__init__("; ".join(self.reasons) + ": restart the collector for that")
 
 
 class MissingExtra(ProcessorError):

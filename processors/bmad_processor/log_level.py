@@ -6,7 +6,9 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TextIO
+
+from .log_lines import LogStyle, Sampler, formatter
 
 VARIABLES: Final = ("BMAD_OTEL_LOG_LEVEL", "LOG_LEVEL")
 
@@ -33,14 +35,39 @@ def log_level(environ: Mapping[str, str] = os.environ) -> tuple[int | None, str]
     return None, ""
 
 
-def set_up_logging(default: int = logging.INFO) -> None:
+class _Handler(logging.StreamHandler[TextIO]):
+    """Ours, so that it is found again and somebody else's is left alone."""
+
+    sampler: Sampler | None = None
+
+
+def set_up_logging(default: int = logging.INFO, style: LogStyle | None = None) -> None:
     """Sends the log of this process to standard error, our own part of it at the level asked for.
 
-    Other libraries stay at the default: what they say in detail is about themselves.
+    Other libraries stay at the default, or louder: what they say in detail is about themselves. May be called again
+    with another style; a log that somebody else has set up stays as it is.
     """
+    style = style or LogStyle()
     level, complaint = log_level()
-    logging.basicConfig(level=default, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    root = logging.getLogger()
+    handler = next((found for found in root.handlers if isinstance(found, _Handler)), None)
+    if handler is None and not root.handlers:
+        handler = _Handler(sys.stderr)
+        root.addHandler(handler)
+    if handler is not None:
+        if handler.sampler is not None:
+            handler.removeFilter(handler.sampler)
+        handler.sampler = Sampler(style.sampling)
+        handler.addFilter(handler.sampler)
+        handler.setFormatter(formatter(style))
+        root.setLevel(max(default, logging.INFO))
     for name in _OURS:
         logging.getLogger(name).setLevel(default if level is None else level)
     if complaint:
         logging.getLogger("bmad_otel").warning("%s", complaint)
+
+
+def lines_left_out() -> int:
+    """Repeats that were not written since the log was set up."""
+    samplers = (handler.sampler for handler in logging.getLogger().handlers if isinstance(handler, _Handler))
+    return sum(sampler.n_left_out for sampler in samplers if sampler is not None)

@@ -1,20 +1,22 @@
 """What the panes of a window say: one value per metric type, however many instances reported it.
 
 The engine judges these values and the summaries show them, so both call the one function `measure`. Pure; cost per call
-is one pass over the cells and task counts of the panes plus one sort of the merged duration buckets.
+is one pass over the cells and task counts of the panes plus one sort of the merged duration buckets. At pane ends the
+merging itself is saved: `window_sums` keeps the sums and moves them on with the window.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import fsum
 from typing import Final
 
 from .metric_types import ERROR_RATE, METRIC_TYPES, RESPONSE_TIME, SUCCESS_RATE, THROUGHPUT, Combine
 from .model import Measured, Source
 from .settings import EngineSettings
-from .sketch import merge_into, quantile, value_at
-from .state import Instance, Pane, Partition
+from .sketch import LOWEST_INDEX, merge_into, quantile, subtract_from, value_at
+from .state import Instance, Pane, Partition, Tasks, WindowSums
 
 SECOND: Final = 1_000_000_000
 
@@ -81,9 +83,7 @@ def tasks_of(partition: Partition, panes: Sequence[Pane]) -> WindowTasks:
                 merged.is_fresh = merged.is_fresh or tasks.count > 0
             if tasks.count <= 0:
                 continue
-            # a sender may leave the extremes out; then the outermost bucket is the best that is known
-            max_ns = tasks.max_ns or (round(value_at(max(tasks.buckets))) if tasks.buckets else 0)
-            min_ns = tasks.min_ns
+            min_ns, max_ns = tasks.min_ns, _longest(tasks)
             merged.min_ns = min(merged.min_ns, min_ns) if merged.count else min_ns
             merged.max_ns = max(merged.max_ns, max_ns)
             merged.count += tasks.count
@@ -91,6 +91,98 @@ def tasks_of(partition: Partition, panes: Sequence[Pane]) -> WindowTasks:
             merged.sum_ns += tasks.sum_ns
             merge_into(merged.buckets, tasks.buckets)
     return merged
+
+
+def _longest(tasks: Tasks) -> int:
+    # a sender may leave the extremes out; then the outermost bucket is the best that is known
+    return tasks.max_ns or (round(value_at(max(tasks.buckets))) if tasks.buckets else 0)
+
+
+def window_tasks(partition: Partition, panes: Sequence[Pane], begin_ns: int, end_ns: int) -> WindowTasks:
+    """What `tasks_of` says of ``panes``, which are all from ``begin_ns`` to ``end_ns``, at the cost of what came and
+    went since the last call: called before panes older than ``begin_ns`` are dropped from ``partition``."""
+    sums = _moved(partition, panes, begin_ns, end_ns)
+    merged = WindowTasks(
+        sums.count, sums.errors, sums.sum_ns, buckets=sums.buckets,
+        by_instance={name: (n, covered_ns) for name, (n, covered_ns, _) in sums.by_instance.items()},
+    )  # fmt: skip
+    sources, is_any = sums.sources, False
+    for pane in panes:
+        for (instance, source), tasks in pane.tasks.items():
+            if source != sources.get(instance):
+                continue
+            if merged.first_pane_ns is None:
+                merged.first_pane_ns = pane.start_ns
+            if tasks.count > 0:
+                max_ns = tasks.max_ns or _longest(tasks)
+                if not is_any or tasks.min_ns < merged.min_ns:
+                    merged.min_ns = tasks.min_ns
+                if max_ns > merged.max_ns:
+                    merged.max_ns = max_ns
+                is_any = True
+    if panes:
+        of_last = [tasks for (instance, source), tasks in panes[-1].tasks.items() if source == sources.get(instance)]
+        merged.is_reported_fresh = bool(of_last)
+        merged.is_fresh = any(tasks.count > 0 for tasks in of_last)
+    return merged
+
+
+def _moved(partition: Partition, window: Sequence[Pane], begin_ns: int, end_ns: int) -> WindowSums:
+    """The sums of the partition, moved to the window; made anew when they cannot be."""
+    sums, instances = partition.sums, partition.instances
+    if sums is None or sums.end_ns > end_ns or sums.begin_ns > begin_ns or not _is_source_kept(sums, instances):
+        sums = partition.sums = WindowSums(begin_ns, begin_ns)
+    for pane in partition.panes:
+        start_ns = pane.start_ns
+        if start_ns >= end_ns:
+            break
+        if start_ns < sums.end_ns:
+            if sums.begin_ns <= start_ns < begin_ns:
+                _add(sums, pane, -1)
+        elif start_ns >= begin_ns:
+            for instance, _ in pane.tasks:
+                if instance not in sums.sources:
+                    sums.sources[instance] = str(_true_source(instances, window, instance))
+            _add(sums, pane, 1)
+    sums.begin_ns, sums.end_ns = begin_ns, end_ns
+    return sums
+
+
+def _is_source_kept(sums: WindowSums, instances: Mapping[str, Instance]) -> bool:
+    for name, source in sums.sources.items():
+        known = instances.get(name)
+        if known is None or (source == Source.METRIC) is not known.has_metrics:
+            return False
+    return True
+
+
+def _add(sums: WindowSums, pane: Pane, sign: int) -> None:
+    for (instance, source), tasks in pane.tasks.items():
+        if source != sums.sources.get(instance):
+            continue
+        n, covered_ns, n_panes = sums.by_instance.get(instance, (0, 0, 0))
+        if n_panes + sign:
+            now = (n + sign * tasks.count, covered_ns + sign * tasks.covered_ns, n_panes + sign)
+            sums.by_instance[instance] = now
+        else:
+            del sums.by_instance[instance]
+            del sums.sources[instance]
+        if tasks.count > 0:
+            sums.count += sign * tasks.count
+            sums.errors += sign * tasks.errors
+            sums.sum_ns += sign * tasks.sum_ns
+            (merge_into if sign > 0 else subtract_from)(sums.buckets, tasks.buckets)
+
+
+def diluted(tasks: WindowTasks, extra: int) -> tuple[float, float | None]:
+    """Error rate and response time of ``tasks`` and ``extra`` more that succeed at once. Needs ``tasks.count``."""
+    error_rate = min(tasks.errors, tasks.count) / (tasks.count + extra)
+    if not tasks.buckets:
+        return error_rate, None
+    buckets = dict(tasks.buckets)
+    buckets[LOWEST_INDEX] = buckets.get(LOWEST_INDEX, 0) + extra
+    min_ns = 0 if extra else tasks.min_ns
+    return error_rate, quantile(buckets, RESPONSE_QUANTILE, min_ns=min_ns, max_ns=tasks.max_ns) / SECOND
 
 
 def _true_source(instances: Mapping[str, Instance], panes: Sequence[Pane], instance: str) -> str:
@@ -103,18 +195,25 @@ def _true_source(instances: Mapping[str, Instance], panes: Sequence[Pane], insta
 
 
 def measure(
-    partition: Partition, panes: Sequence[Pane], settings: EngineSettings, *, end_ns: int | None = None
+    partition: Partition,
+    panes: Sequence[Pane],
+    settings: EngineSettings,
+    *,
+    end_ns: int | None = None,
+    tasks: WindowTasks | None = None,
 ) -> dict[str, Measured]:
     """Values of every series that has data in ``panes`` (oldest first), in base units, by metric type.
 
     ``panes`` are those of one evaluation window; empty ones may be left out, except that the last one given decides
     ``is_fresh``. ``end_ns`` is where the window ends, by default the end of the last pane; a summary that includes the
     open pane passes its now. A series without data is absent; throughput is 0 when an instance reported no tasks.
+    ``tasks`` are those of ``panes``, where they are known already.
     """
     measured: dict[str, Measured] = {}
     if not panes:
         return measured
-    tasks = tasks_of(partition, panes)
+    if tasks is None:
+        tasks = tasks_of(partition, panes)
     if tasks.first_pane_ns is not None:
         if end_ns is None:
             end_ns = panes[-1].start_ns + settings.interval_ns
@@ -140,7 +239,8 @@ def _throughput(
     # first seen (or since its first tasks, when these arrived late); one pane at least, so that one task is no burst.
     begin_ns = max(end_ns - settings.window_ns, min(first_seen_ns, first_pane_ns + settings.interval_ns))
     window_ns = max(settings.interval_ns, end_ns - begin_ns)
-    return sum(count * SECOND / (covered_ns or window_ns) for count, covered_ns in tasks.by_instance.values())
+    # exactly rounded: the same in whatever order instances came
+    return fsum(count * SECOND / (covered_ns or window_ns) for count, covered_ns in tasks.by_instance.values())
 
 
 def _measure_cells(panes: Sequence[Pane], measured: dict[str, Measured]) -> None:
@@ -148,6 +248,8 @@ def _measure_cells(panes: Sequence[Pane], measured: dict[str, Measured]) -> None
     streams: dict[tuple[str, str, str], list[float]] = {}
     readings: dict[str, int] = {}
     for pane in panes:
+        if not pane.cells:
+            continue
         for key, cell in pane.cells.items():
             readings[key[0]] = readings.get(key[0], 0) + cell.n
             sums = streams.get(key)

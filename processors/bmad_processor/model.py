@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Signal(StrEnum):
@@ -251,8 +251,7 @@ class Batch:
 # What the stages say --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(NamedTuple):
     """Value of one series over the evaluation window that ends with a pane."""
 
     metric_type: str
@@ -363,8 +362,7 @@ class ScalingHint:
     """Metric type to its value, ratio 0..1."""
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryPoint:
+class HistoryPoint(NamedTuple):
     """One value of one series, kept for trends and export."""
 
     key: PartitionKey

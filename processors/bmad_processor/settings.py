@@ -43,6 +43,18 @@ class ScalingRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """The thresholds of one metric type, prepared for judging: what is beyond one is above it after ``sign``."""
+
+    sign: float
+    """-1 when low is bad."""
+    levels: tuple[tuple[Level, float, float], ...]
+    """Level, threshold, ``sign * threshold``; the lowest level first."""
+    first: float
+    """The least bad ``sign * threshold``: what is not above breaches nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """Thresholds and scaling rules of one agent, defaults already merged in."""
 
@@ -58,6 +70,17 @@ class Profile:
     ``agent`` or ``registered``. What is not in it is built in. For showing only; nothing is decided by it."""
     directions: Mapping[str, Direction] = field(default_factory=dict)
     """Metric type to the side that is bad, where it is not the one of the table; mainly for custom values."""
+    bounds: Mapping[str, Bounds] = field(init=False, compare=False, repr=False)
+    """Made from ``thresholds`` and ``directions``."""
+
+    def __post_init__(self) -> None:
+        bounds = {name: self._bounds(name, levels) for name, levels in self.thresholds.items() if levels}
+        object.__setattr__(self, "bounds", bounds)
+
+    def _bounds(self, name: str, levels: Mapping[Level, float]) -> Bounds:
+        sign = -1.0 if self.direction_of(name) is Direction.LOW_IS_BAD else 1.0
+        rows = tuple((level, levels[level], sign * levels[level]) for level in sorted(levels))
+        return Bounds(sign, rows, min(row[2] for row in rows))
 
     def direction_of(self, name: str) -> Direction:
         """Which side of the thresholds of metric type ``name`` is bad."""
@@ -104,6 +127,10 @@ class EngineSettings:
     future_ns: int = 5 * SECOND
     """Event times further ahead of the arrival time than this are not believed and count as the arrival time."""
 
+    early_interval_ns: int = 0
+    """Grid of arrival times at which bad news is judged without waiting for the pane end; 0: not at all. Who sets it
+    must tick the engine when it asks for it (`Step.wake_at_ns`)."""
+
     clock_step_ns: int = 60 * SECOND
     """An arrival this much older than the latest means that the clock was set back; a smaller step is waited for."""
 
@@ -130,6 +157,8 @@ class EngineSettings:
 
     max_agents: int = 10_000
     """Partitions kept; further agents share one overflow partition per namespace-less key."""
+    overflow_agent: str = "otel.overflow"
+    """Name of that partition. Engines that share a store have one each, since a partition has one owner."""
     max_instances: int = 200
     """Instances told apart within one partition."""
     max_streams: int = 2_000
@@ -142,6 +171,11 @@ class EngineSettings:
     """Tools whose calls are told apart within one partition."""
     forget_after_ns: int = 24 * 3600 * SECOND
     """A partition without data for this long is forgotten, baselines included."""
+
+    @property
+    def gone_after_ns(self) -> int:
+        """An instance is remembered a good while longer than it counts, so that its running totals stay differences."""
+        return max(self.no_data_after_ns, 2 * self.instance_timeout_ns)
 
     def __post_init__(self) -> None:
         if self.interval_ns <= 0 or self.window_ns % self.interval_ns or self.window_ns <= 0:

@@ -42,6 +42,25 @@ class Pane:
     """By (metric type, instance, stream)."""
     exemplars: list[Exemplar] = field(default_factory=list)
     """At most two: the slowest failed task and the slowest successful one."""
+    text: str = field(default="", compare=False, repr=False)
+    """Its dump, kept until the pane changes; empty when there is none."""
+
+
+@dataclass(slots=True)
+class WindowSums:
+    """Tasks of the panes from ``begin_ns`` to ``end_ns``, added up. Whole numbers, so that taking a pane out again is
+    exact."""
+
+    begin_ns: int
+    end_ns: int
+    count: int = 0
+    errors: int = 0
+    sum_ns: int = 0
+    buckets: dict[int, int] = field(default_factory=dict)
+    by_instance: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    """Instance to (tasks, nanoseconds its metric points covered, panes it is in)."""
+    sources: dict[str, str] = field(default_factory=dict)
+    """Which source of each instance was counted."""
 
 
 @dataclass(slots=True)
@@ -140,6 +159,8 @@ class Condition:
     value: float = 0.0
     threshold: float = 0.0
     reason: Reason | None = None
+    held_until_ns: int = 0
+    """What was said early is left alone until this pane end: the windows before it do not have what it was said on."""
 
 
 @dataclass(slots=True)
@@ -190,6 +211,14 @@ class Partition:
     """Event time of the first token use; 0 before."""
     tools: dict[str, ToolUse] = field(default_factory=dict)
     """By the tool's name; all together under `ANY_TOOL`."""
+    due_ns: int = 0
+    """Pane end to judge next; 0 before it is on the `agenda`."""
+    early_ns: int = 0
+    """Point of the early grid to judge at; 0: nothing bad has come since the last."""
+    swept_ns: int = 0
+    """Pane in which silent streams were looked for last, when there was no room for a new one."""
+    sums: WindowSums | None = field(default=None, compare=False, repr=False)
+    """Derived from the panes, never dumped; None when it has to be made anew."""
 
     def unit_of(self, metric_type: str) -> str:
         """Unit of a custom or reported value, empty when it came without one; empty for all others."""
@@ -204,8 +233,12 @@ class EngineState:
     partitions: dict[str, Partition] = field(default_factory=dict)
     now_ns: int = 0
     """Latest batch time: never goes back."""
-    due: dict[int, set[str]] = field(default_factory=dict)
-    """Pane end to the partitions to judge then."""
+    due: dict[int, dict[str, None]] = field(default_factory=dict)
+    """Pane end to the partitions to judge then; see `agenda`."""
+    early: dict[int, dict[str, None]] = field(default_factory=dict)
+    """Point of the early grid to the partitions to judge then."""
+    next_ns: int = 1 << 63
+    """Nothing is to be judged before this arrival time."""
     counters: dict[str, int] = field(default_factory=dict)
     """What was not used, by reason; the names are fixed in `window`."""
 

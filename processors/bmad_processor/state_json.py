@@ -22,9 +22,16 @@ from .state import (
     ToolUse,
 )
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 """Raised when the meaning of a dumped field changes; older dumps are then migrated or refused, never guessed. What a
-release adds is left out of the dumps of those before and read as empty."""
+release adds is left out of the dumps of those before and read as empty.
+
+2: a partition knows the pane end it waits for (``due``), since partitions are kept at different times; one of version 1
+goes on at the next pane end of the store's clock, as it did then."""
+
+_READABLE: Final = (1, 2)
+
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _dump_exemplar(e: Exemplar) -> list[Any]:
@@ -74,16 +81,21 @@ def _pairs(buckets: dict[int, int]) -> list[list[int]]:
     return [[index, count] for index, count in buckets.items()]
 
 
-def _dump_pane(pane: Pane) -> list[Any]:
-    return [
-        pane.start_ns,
-        [
-            [i, s, t.count, t.errors, t.sum_ns, t.min_ns, t.max_ns, t.covered_ns, _pairs(t.buckets)]
-            for (i, s), t in pane.tasks.items()
-        ],
-        [[m, i, s, c.total, c.weight, c.n] for (m, i, s), c in pane.cells.items()],
-        [_dump_exemplar(e) for e in pane.exemplars],
-    ]
+def _dump_pane(pane: Pane) -> str:
+    # most panes of a partition are closed and never change again
+    if not pane.text:
+        pane.text = _ENCODE(
+            [
+                pane.start_ns,
+                [
+                    [i, s, t.count, t.errors, t.sum_ns, t.min_ns, t.max_ns, t.covered_ns, _pairs(t.buckets)]
+                    for (i, s), t in pane.tasks.items()
+                ],
+                [[m, i, s, c.total, c.weight, c.n] for (m, i, s), c in pane.cells.items()],
+                [_dump_exemplar(e) for e in pane.exemplars],
+            ]
+        )
+    return pane.text
 
 
 def _load_pane(data: list[Any]) -> Pane:
@@ -125,14 +137,14 @@ def _level(value: int | None) -> Level | None:
 
 
 def dump_partition(p: Partition) -> str:
-    """JSON text of one partition."""
-    return json.dumps(
+    """JSON text of one partition. What does not change any more is encoded once."""
+    head = _ENCODE(
         {
             "v": STATE_VERSION,
             "key": [p.key.kind, p.key.namespace, p.key.name],
             "seen": [p.first_seen_ns, p.last_seen_ns],
             "totals": [p.tasks_total, p.errors_total],
-            "panes": [_dump_pane(pane) for pane in p.panes],
+            "due": [p.due_ns, p.early_ns, p.swept_ns],
             "instances": [_dump_instance(name, instance) for name, instance in p.instances.items()],
             "streams": [
                 [*k, s.start_ns, s.time_ns, s.value, s.count, s.sum_ns, _pairs(s.buckets)]
@@ -141,7 +153,7 @@ def dump_partition(p: Partition) -> str:
             "baselines": [[m, b.n, b.mean, b.variance] for m, b in p.baselines.items()],
             "conditions": [
                 [m, c.status, c.level, c.started_ns, c.said_level, c.silent_until_ns, c.last_data_ns, c.value,
-                 c.threshold, dump_reason(c.reason)]
+                 c.threshold, dump_reason(c.reason), c.held_until_ns]
                 for m, c in p.conditions.items()
             ],
             "latest": [[m, x.value, x.n, x.time_ns, x.level, x.score] for m, x in p.latest.items()],
@@ -150,19 +162,20 @@ def dump_partition(p: Partition) -> str:
             "names": [[m, named.unit, named.last_seen_ns] for m, named in p.names.items()],
             "tokens": [p.tokens_since_ns, _dump_tokens(p.tokens)],
             "tools": [[name, t.calls, t.errors, t.sum_ns, t.max_ns] for name, t in p.tools.items()],
-        },
-        separators=(",", ":"),
+        }
     )  # fmt: skip
+    return f'{head[:-1]},"panes":[{",".join([_dump_pane(pane) for pane in p.panes])}]}}'
 
 
 def load_partition(text: str) -> Partition:
     """Inverse of `dump_partition`. Raises ValueError for another version or a damaged text."""
     try:
         data = json.loads(text)
-        if data["v"] != STATE_VERSION:
-            raise ValueError(f"state version {data['v']!r}, this program reads {STATE_VERSION}")
+        if data["v"] not in _READABLE:
+            raise ValueError(f"state version {data['v']!r}, this program reads {STATE_VERSION} and older")
         advice, desired, current, action, reason, time_ns = data["scaling"]
         tokens_since_ns, tokens = data.get("tokens", (0, []))
+        due_ns, early_ns, swept_ns = data.get("due", (0, 0, 0))
         return Partition(
             key=PartitionKey(*data["key"]),
             first_seen_ns=data["seen"][0],
@@ -177,8 +190,10 @@ def load_partition(text: str) -> Partition:
             },
             baselines={m: Baseline(n, mean, variance) for m, n, mean, variance in data["baselines"]},
             conditions={
-                m: Condition(status, _level(lv), started, _level(said), silent, seen, value, limit, load_reason(why))
-                for m, status, lv, started, said, silent, seen, value, limit, why in data["conditions"]
+                m: Condition(
+                    status, _level(lv), started, _level(said), silent, seen, value, limit, load_reason(why), *held
+                )
+                for m, status, lv, started, said, silent, seen, value, limit, why, *held in data["conditions"]
             },
             latest={m: Latest(value, n, t, _level(lv), score) for m, value, n, t, lv, score in data["latest"]},
             scaling=Scaling([(t, d) for t, d in advice], desired, current, action, reason, time_ns),
@@ -187,6 +202,9 @@ def load_partition(text: str) -> Partition:
             tokens_since_ns=tokens_since_ns,
             # dumps of releases that did not count tools have none
             tools={name: ToolUse(*counts) for name, *counts in data.get("tools", ())},
+            due_ns=due_ns,
+            early_ns=early_ns,
+            swept_ns=swept_ns,
         )
     except (KeyError, TypeError, IndexError, OverflowError, RecursionError, json.JSONDecodeError) as error:
         raise ValueError(f"damaged state: {error!r}") from error

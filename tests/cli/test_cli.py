@@ -173,6 +173,35 @@ def test_validate_names_every_problem(run: Run, tmp_path: Path) -> None:
     assert run("collector", "--config", str(bad)).returncode == 2
 
 
+def test_print_config_shows_what_is_in_force(run: Run, tmp_path: Path) -> None:
+    shipped = Path(__file__).parents[2] / "collector-config" / "bmad-collector.yaml"
+    settings = ("--set", "exporters::debug::verbosity=detailed", "--set", "exporters.otlp_grpc={endpoint: 'x:1'}")
+    secret = ("--set", "exporters::otlp_grpc::headers={authorization: Bearer abc}")
+    shown = run("print-config", "--config", str(shipped), *settings, *secret)
+    assert shown.returncode == 0
+    assert "verbosity: detailed" in shown.stdout
+    assert "Bearer" not in shown.stdout
+    again = tmp_path / "again.yaml"
+    options = ("--mode", "unredacted", "--format", "json", "--defaults")
+    again.write_text(run("print-config", "--config", str(shipped), *settings, *secret, *options).stdout)
+    assert json.loads(again.read_text())["exporters"]["otlp_grpc"]["headers"] == {"authorization": "Bearer abc"}
+    assert run("validate", "--config", str(again)).returncode == 0
+    wrong = run("print-config", "--config", str(shipped), "--set", "exporters.debug.verbosity=loud")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "--set exporters.debug.verbosity" in wrong.stderr
+    unchecked = run(
+        "print-config", "--config", str(shipped), "--set", "exporters.debug.verbosity=loud", "--no-validate"
+    )
+    assert "verbosity: loud" in unchecked.stdout
+
+
+def test_components_are_listed(run: Run) -> None:
+    assert "otlphttp" in run("components").stdout
+    found = json.loads(run("components", "--json").stdout)["components"]
+    receiver = next(c for c in found if c["type"] == "otlp")
+    assert receiver["signals"] == ["traces", "metrics", "logs"]
+
+
 def test_a_missing_extra_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "typer.py").write_text("raise ModuleNotFoundError(\"No module named 'typer'\", name='typer')")
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from bmad_processor.cli import main; main()"

@@ -11,6 +11,7 @@ from bmad_processor.agent_names import CANONICAL
 from bmad_processor.config import CollectorConfig, Pipeline, load_config
 from bmad_processor.config.agent_performance import AgentPerformanceConfig
 from bmad_processor.emit.config import FileConfig, OtlpGrpcConfig, OtlpHttpConfig
+from bmad_processor.errors import ConfigError
 from bmad_processor.model import Signal
 from bmad_processor.settings import EngineSettings, Profiles
 from bmad_processor.store.config import SqliteConfig
@@ -58,8 +59,21 @@ def test_forward_file_adds_a_backend() -> None:
     assert config.pipelines["traces"].processors == ("agent_performance",)
 
 
+def test_production_file_is_right_and_keeps_what_it_acknowledged() -> None:
+    environ = {"BMAD_OTEL_BACKEND": "tempo.example:4317", "BMAD_OTEL_BACKEND_TOKEN": "abc"}
+    config = load_config([SHIPPED / "bmad-collector-production.yaml"], environ)
+    assert config.warnings == ()
+    backend = config.exporters["otlp_grpc"]
+    assert isinstance(backend, OtlpGrpcConfig)
+    assert (backend.sending_queue.storage, backend.is_insecure) == ("sqlite", False)
+    assert all(pipeline.processors[0] == "memory_limiter" for pipeline in config.pipelines.values())
+    with pytest.raises(ConfigError, match="BMAD_OTEL_BACKEND_TOKEN is not set"):
+        load_config([SHIPPED / "bmad-collector-production.yaml"], {"BMAD_OTEL_BACKEND": "tempo.example:4317"})
+
+
 def test_settings_not_written_are_those_of_the_engine() -> None:
-    assert AgentPerformanceConfig().to_settings(Profiles()) == EngineSettings()
+    # embedded, an engine is asked once an interval; behind receivers bad news cannot wait for that
+    assert AgentPerformanceConfig().to_settings(Profiles()) == EngineSettings(early_interval_ns=SECOND // 10)
 
 
 def test_stock_file_names_only_what_it_defines() -> None:
@@ -86,6 +100,8 @@ def test_stock_names_units_and_expansion() -> None:
     assert isinstance(config.exporters["otlphttp/second"], OtlpHttpConfig)
     assert config.exporters["file"] == FileConfig(path="0123")
     assert [(w.line, w.path, w.message) for w in config.warnings] == [
+        (11, "exporters::otlp", "'otlp' is the old name of 'otlp_grpc', understood for now"),
+        (15, "exporters::otlphttp/second", "'otlphttp' is the old name of 'otlp_http', understood for now"),
         (17, "exporters::debug", "defined, but not used by any pipeline"),
         (18, "extensions::api", "defined, but not used by service::extensions"),
     ]

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from bmad_processor.decode import Decoder, attributes, metrics, resource, spans, tails
+from bmad_processor.decode import Decoder, attributes, collect, metrics, resource, spans, tails
 from bmad_processor.model import Sample, Signal, TaskSample
 
 from .metric_points import gauge, number, request
@@ -22,8 +22,10 @@ SMALL = 32
 
 @pytest.fixture(autouse=True)
 def _small_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (attributes, metrics, resource, spans, tails):
+    for module in (attributes, collect, metrics, resource, spans):
         monkeypatch.setattr(module, "CACHE_SIZE", SMALL)
+    for module in (spans, tails):
+        monkeypatch.setattr(module, "_REMEMBERED_BYTES", SMALL * 700)
 
 
 def containers(root: object) -> Iterator[dict[object, object] | list[object] | set[object]]:

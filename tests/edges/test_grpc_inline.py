@@ -14,7 +14,7 @@ import pytest
 from bmad_processor.errors import Overloaded
 from bmad_processor.model import Signal
 from bmad_processor.receive import Accepted, GrpcConfig, GrpcReceiver
-from bmad_processor.receive.grpc_inline import MAX_RECEIVING, RECEIVING, is_possible
+from bmad_processor.receive.grpc_inline import MAX_RECEIVING, is_possible
 
 from .peers import Recorder, spans_body
 
@@ -100,7 +100,7 @@ def test_a_refusal_is_told_and_the_next_request_is_taken(consumer: Noting, chann
     assert export(spans_body(), timeout=10) == b""
 
 
-@pytest.mark.parametrize("n_stalled", [1, RECEIVING, MAX_RECEIVING - 1])
+@pytest.mark.parametrize("n_stalled", [1, 4, 16, MAX_RECEIVING - 1])
 def test_senders_that_never_finish_do_not_hold_up_others(n_stalled: int, receiver: GrpcReceiver, channel: Any) -> None:
     """A stalled call has sent its headers and no message, in a stream that stays open."""
     options = [("grpc.use_local_subchannel_pool", 1)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import socket
+import struct
 import threading
 import time
+from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
@@ -270,7 +272,7 @@ def test_retries_until_the_backend_is_back(transport: str) -> None:
         eventually(lambda: queue.counters()["queue_requests"] == 0)
         queue.stop(5)
     assert len(got) == failures + 1
-    assert time_.waits == ([0.5, 0.75, 1.125, 1.6875, 2.53125] if transport == "grpc" else [2, 2, 2, 2, 2.53125])
+    assert time_.waits == ([0.25, 0.375, 0.5625, 0.84375, 1.265625] if transport == "grpc" else [2] * 5)
     assert done.outcomes == {1: [True]}
 
 
@@ -306,6 +308,93 @@ def test_stop_does_not_wait_for_a_hanging_backend(transport: str) -> None:
             connection.close()
     assert exporter.counters()["failed_items_shutdown"] == 3
     assert done.outcomes == {0: [False], 1: [False], 2: [False]}
+
+
+@pytest.mark.parametrize("transport", ["grpc", "http"])
+def test_a_connection_whose_other_end_is_gone_without_a_word_is_given_up(transport: str) -> None:
+    """Half-open: the peer neither reads nor answers nor closes. A new connection finds who is there by now."""
+    ours: list[socket.socket] = []
+    with grpc_backend(lambda body, context: b"") as endpoint, http_backend(lambda scope, body: (200, {}, b"")) as url:
+        behind = endpoint if transport == "grpc" else url.removeprefix("http://")
+        with socket.create_server(("127.0.0.1", 0)) as front:
+
+            def serve() -> None:
+                first, _ = front.accept()
+                ours.append(first)  # is never read from, and stays open
+                second, _ = front.accept()
+                host, _, port = behind.rpartition(":")
+                onward = socket.create_connection((host, int(port)))
+                ours.extend((second, onward))
+                for source, target in ((second, onward), (onward, second)):
+                    threading.Thread(target=_pump, args=(source, target), daemon=True).start()
+
+            threading.Thread(target=serve, daemon=True).start()
+            address = f"http://127.0.0.1:{front.getsockname()[1]}"
+            soon = {"initial_interval": "10ms", "max_interval": "10ms"}
+            config: Any = (
+                OtlpGrpcConfig(endpoint=address, timeout="300ms", retry_on_failure=soon)
+                if transport == "grpc"
+                else OtlpHttpConfig(endpoint=address, timeout="300ms", retry_on_failure=soon)
+            )
+            exporter = build_exporter("x", transport, config)
+            exporter.start()
+            exporter.offer(REQUEST)
+            eventually(lambda: exporter.counters()["sent_items"] == 1)
+            assert exporter.counters()["redelivered_items"] == 1, "it may have arrived"
+            exporter.stop(1)
+    for each in ours:
+        each.close()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+    except OSError:
+        pass
+
+
+@pytest.mark.parametrize("transport", ["grpc", "http"])
+def test_a_possible_repetition_is_marked_on_the_wire(transport: str) -> None:
+    seen: list[Any] = []
+
+    def grpc_answer(body: bytes, context: Any) -> bytes:
+        seen.append(dict(context.invocation_metadata()).get("bmad-otel-redelivered"))
+        return b""
+
+    def http_answer(scope: Any, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        value = dict(scope["headers"]).get(b"bmad-otel-redelivered")
+        seen.append(value.decode() if value else None)
+        return 200, {}, b""
+
+    with grpc_backend(grpc_answer) as endpoint, http_backend(http_answer) as url:
+        for request in (REQUEST, replace(REQUEST, is_redelivery=True)):
+            sender: Any = (
+                GrpcSender(OtlpGrpcConfig(endpoint=f"http://{endpoint}"))
+                if transport == "grpc"
+                else HttpSender(OtlpHttpConfig(endpoint=url))
+            )
+            assert outcome(sender, request) == 0
+    assert seen == [None, "true"]
+
+
+def test_a_connection_reset_in_the_middle_is_transient_and_open() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as front:
+
+        def reset() -> None:
+            connection, _ = front.accept()
+            connection.recv(10)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+        for make_sender in (
+            lambda at: GrpcSender(OtlpGrpcConfig(endpoint=at, timeout="3s")),
+            lambda at: HttpSender(OtlpHttpConfig(endpoint=at)),
+        ):
+            threading.Thread(target=reset, daemon=True).start()
+            result = outcome(make_sender(f"http://127.0.0.1:{front.getsockname()[1]}"))
+            assert isinstance(result, Transient)
+            assert not result.is_answered
 
 
 def test_exporter_outlives_a_restart_of_the_backend(consumer: Recorder) -> None:

@@ -19,12 +19,14 @@ from bmad_processor.emit import (
     SendingQueue,
     Transient,
 )
+from bmad_processor.emit.counts import OUTCOMES
 from bmad_processor.model import Signal
 
 from .peers import eventually
 
 SECOND = 10**9
-OUTCOMES = ("failed_items_permanent", "failed_items_retries_exhausted", "failed_items_shutdown")
+ONE = QueueConfig(num_consumers=1)
+QUEUE_KEYS = QueueConfig.model_fields.keys() - RetryConfig.model_fields.keys()
 
 
 class VirtualTime:
@@ -45,6 +47,8 @@ class VirtualTime:
 
 class Scripted:
     """Answers with what the script says, then with success."""
+
+    can_join = False
 
     def __init__(self, *script: Exception | int) -> None:
         self.script = list(script)
@@ -70,7 +74,7 @@ class Scripted:
 
 
 def make(sender: Any, time_: VirtualTime | None = None, **config: Any) -> SendingQueue:
-    queue = QueueConfig(**{k: v for k, v in config.items() if k in QueueConfig.model_fields})
+    queue = QueueConfig(**{"num_consumers": 1} | {k: v for k, v in config.items() if k in QUEUE_KEYS})
     retry = RetryConfig(**{k: v for k, v in config.items() if k in RetryConfig.model_fields})
     time_ = time_ or VirtualTime()
     return SendingQueue("test", sender, queue, retry, clock=time_.clock, wait=time_.wait, draw=lambda: 1.0)
@@ -100,7 +104,7 @@ def test_delivers_in_order() -> None:
     queue.start()
     assert all(queue.offer(request) for request in requests)
     counters = finish(queue)
-    assert sender.sent == requests
+    assert [request.items for request in sender.sent] == list(range(10))
     assert (counters["sent_requests"], counters["sent_items"]) == (10, 45)
     assert all(outcome == [True] for outcome in done.outcomes.values())
     assert not sender.is_open
@@ -121,12 +125,12 @@ def test_full_jitter_draws_from_zero_to_the_interval() -> None:
     draws = iter([0.0, 0.5, 0.999])
     sender, time_ = Scripted(*[Transient("down")] * 3), VirtualTime()
     queue = SendingQueue(
-        "test", sender, QueueConfig(), RetryConfig(), clock=time_.clock, wait=time_.wait, draw=lambda: next(draws)
+        "test", sender, ONE, RetryConfig(), clock=time_.clock, wait=time_.wait, draw=lambda: next(draws)
     )
     queue.start()
     queue.offer(Done().request(1))
     finish(queue)
-    assert time_.waits == pytest.approx([0.0, 0.75, 2.24775])
+    assert time_.waits == pytest.approx([0.0, 0.375, 1.123875])
 
 
 def test_the_backend_says_when_to_come_back() -> None:
@@ -135,11 +139,11 @@ def test_the_backend_says_when_to_come_back() -> None:
     queue.start()
     queue.offer(Done().request(1))
     finish(queue)
-    assert time_.waits == [17.0, 1.5]  # never sooner than our own backoff
+    assert time_.waits == [17.0, 0.75]  # never sooner than our own backoff
 
 
 def test_gives_up_after_the_longest_time_and_goes_on_with_the_next() -> None:
-    sender, done, time_ = Scripted(*[Transient("down")] * 5), Done(), VirtualTime()
+    sender, done, time_ = Scripted(*[Transient("down")] * 6), Done(), VirtualTime()
     queue = make(sender, time_, max_elapsed_time="10s")
     queue.start()
     queue.offer(done.request(1, items=7))
@@ -234,7 +238,7 @@ def test_stop_delivers_what_is_queued() -> None:
 def test_stop_gives_up_a_hanging_send_in_time() -> None:
     sender, done = Scripted(), Done()
     sender.gate.clear()
-    queue = SendingQueue("test", sender, QueueConfig(), RetryConfig())
+    queue = SendingQueue("test", sender, ONE, RetryConfig())
     queue.start()
     for i in range(3):
         queue.offer(done.request(i, items=2))
@@ -251,7 +255,7 @@ def test_stop_gives_up_a_hanging_send_in_time() -> None:
 
 def test_stop_ends_a_long_backoff_with_one_more_attempt() -> None:
     sender, done = Scripted(Transient("down", 1000.0)), Done()
-    queue = SendingQueue("test", sender, QueueConfig(), RetryConfig(max_elapsed_time=0))
+    queue = SendingQueue("test", sender, ONE, RetryConfig(max_elapsed_time=0))
     queue.start()
     queue.offer(done.request(1))
     eventually(lambda: len(sender.sent) == 1)
@@ -268,7 +272,7 @@ def test_stop_with_a_dead_backend_counts_everything() -> None:
             raise Transient("down")
 
     sender, done = Dead(), Done()
-    queue = SendingQueue("test", sender, QueueConfig(), RetryConfig())
+    queue = SendingQueue("test", sender, ONE, RetryConfig())
     queue.start()
     for i in range(4):
         queue.offer(done.request(i, items=3))

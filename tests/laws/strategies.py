@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from bmad_processor import sketch
@@ -57,6 +59,9 @@ SETTINGS = EngineSettings(
     max_models=2,
 )
 """Short times, so that a few dozen batches go through the whole life of an alert."""
+
+EARLY = replace(SETTINGS, early_interval_ns=SECOND // 4)
+"""The same, with bad news judged as it arrives."""
 
 KEYS = [
     PartitionKey("agent", "", "Architect"),

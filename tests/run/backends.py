@@ -46,6 +46,27 @@ def _values(attributes: Any) -> dict[str, Any]:
     return {pair.key: plain(pair) for pair in attributes}
 
 
+def fields(body: bytes) -> Iterator[bytes]:
+    """The fields of a protobuf message, each with its tag, when all are of a kind with a length."""
+
+    def varint(at: int) -> tuple[int, int]:
+        value = shift = 0
+        while True:
+            byte = body[at]
+            value |= (byte & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if byte < 0x80:
+                return value, at
+
+    at = 0
+    while at < len(body):
+        tag, begin = varint(at)
+        assert tag & 7 == 2
+        length, begin = varint(begin)
+        yield body[at : begin + length]
+        at = begin + length
+
+
 class Backend:
     """Records every request. ``on_event`` is called before a request with alert events is answered."""
 
@@ -67,9 +88,15 @@ class Backend:
         return ACCEPTED
 
     def bodies(self, signal: Signal) -> list[bytes]:
-        """What senders sent, without what the collector says itself."""
+        """The requests that have something of senders in them, without what the collector says itself."""
         with self._lock:
-            return [body for kind, body in self._got if kind is signal and COLLECTOR.encode() not in body]
+            got = [body for kind, body in self._got if kind is signal]
+        rest = (b"".join(f for f in fields(body) if COLLECTOR.encode() not in f) for body in got)
+        return [body for body in rest if body]
+
+    def received(self, signal: Signal) -> bytes:
+        """What senders sent, end to end: how many of their requests came in one is the exporter's business."""
+        return b"".join(self.bodies(signal))
 
     def said(self, event_name: str = "") -> list[Said]:
         """What the collector itself said, in order."""
@@ -100,8 +127,8 @@ class Backend:
 
 
 @contextmanager
-def grpc_backend(backend: Backend) -> Iterator[str]:
-    receiver = GrpcReceiver(GrpcConfig(endpoint="127.0.0.1:0"), backend)
+def grpc_backend(backend: Backend, at: str = "127.0.0.1:0") -> Iterator[str]:
+    receiver = GrpcReceiver(GrpcConfig(endpoint=at), backend)
     receiver.start()
     try:
         yield receiver.endpoint

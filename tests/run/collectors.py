@@ -69,6 +69,8 @@ def write_config(
         "extensions": {"sqlite": {"path": str(folder / "state.db")}, "api": {"endpoint": "127.0.0.1:0"}},
         "service": {
             "extensions": ["sqlite", "api"],
+            # its page would be at the one port that all collectors of all tests would try to have
+            "telemetry": {"metrics": {"level": "none"}},
             "pipelines": {"traces": judged, "metrics": judged, "logs": pipeline},
         },
     }
@@ -78,9 +80,16 @@ def write_config(
 
 
 def to_grpc(endpoint: str, **options: Any) -> dict[str, Any]:
-    """Configuration of an exporter that tries again soon."""
+    """Configuration of an exporter that tries again soon and keeps the order."""
     soon = {"initial_interval": "50ms", "max_interval": "200ms"}
-    return {"endpoint": endpoint, "tls": {"insecure": True}, "retry_on_failure": soon, **options}
+    queue = {"num_consumers": 1, **options.pop("sending_queue", {})}
+    return {
+        "endpoint": endpoint,
+        "tls": {"insecure": True},
+        "retry_on_failure": soon,
+        "sending_queue": queue,
+        **options,
+    }
 
 
 class Api:

@@ -141,7 +141,12 @@ class GrpcClient:
 
     def __init__(self, endpoint: str) -> None:
         self._channel = grpc.insecure_channel(
-            endpoint, options=(("grpc.max_send_message_length", -1), ("grpc.enable_retries", 0))
+            endpoint,
+            options=(
+                ("grpc.max_send_message_length", -1),
+                ("grpc.enable_retries", 0),
+                ("grpc.use_local_subchannel_pool", 1),  # channels to one address would share a connection otherwise
+            ),
         )
         self._calls = {signal: self._channel.unary_unary(method) for signal, method in METHODS.items()}
 

@@ -9,7 +9,7 @@ import pytest
 from bmad_processor.errors import StoreError
 from bmad_processor.model import HistoryPoint, Outputs, PartitionKey, ScalingAction, ScalingHint, Step
 from bmad_processor.run.announce import Announcer
-from bmad_processor.run.commit import Committer
+from bmad_processor.run.commit import Committer, Pending
 from bmad_processor.settings import EngineSettings
 from bmad_processor.state import EngineState
 from bmad_processor.store import Commit, Loaded
@@ -45,6 +45,11 @@ def step(n: int) -> Step:
     return Step(Outputs(hints=[hint], history=history), frozenset({str(KEY)}), frozenset(), None)
 
 
+def took(committer: Committer, state: EngineState) -> Pending | None:
+    committer.begin_round()
+    return committer.take(state)
+
+
 def test_what_could_not_be_written_waits_in_order_and_bounded() -> None:
     store = DiskFull()
     announcer = Announcer(store, events_to=[], gauges_to=[], console=None)
@@ -53,7 +58,7 @@ def test_what_could_not_be_written_waits_in_order_and_bounded() -> None:
     state = EngineState()
     for n in range(15):
         committer.collect(step(n))
-        pending = committer.take(state)
+        pending = took(committer, state)
         assert pending is not None
         with pytest.raises(StoreError):
             committer.commit(pending)
@@ -61,11 +66,11 @@ def test_what_could_not_be_written_waits_in_order_and_bounded() -> None:
     assert set(steps) == {"step"}, "nothing was said"
 
     store.has_room = True
-    pending = committer.take(state)
+    pending = took(committer, state)
     assert pending is not None
     committer.commit(pending)
     (written,) = store.written
     assert [hint.desired for hint in written.hints] == list(range(15))
     assert [point.time_ns for point in written.history] == list(range(5000, 15000)), "the newest ten thousand"
     assert committer.n_dropped_history == 5000
-    assert committer.take(state) is None
+    assert took(committer, state) is None

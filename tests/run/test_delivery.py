@@ -99,6 +99,9 @@ def test_cumulative_metrics_of_a_plain_sdk(collector: Collector, api: Api, proto
     assert row["error_rate"] == pytest.approx(100 / 11)
 
 
+ONE = {"num_consumers": 1}
+"""Keeps the order."""
+
 BODIES = {
     Signal.TRACES: lambda: otlp.tasks("Planner", 3),
     Signal.METRICS: lambda: otlp.metrics(otlp.gauge("bmad.agent.queue.size", "Planner", [1.0, 2.0])),
@@ -112,7 +115,7 @@ def test_bytes_are_passed_on_as_they_came(
 ) -> None:
     second = Backend()
     with http_backend(second) as url:
-        exporters = {"otlp_grpc": to_grpc(backend_endpoint), "otlp_http": {"endpoint": url}}
+        exporters = {"otlp_grpc": to_grpc(backend_endpoint), "otlp_http": {"endpoint": url, "sending_queue": ONE}}
         with embedded(write_config(tmp_path, exporters=exporters)) as collector:
             sent = [BODIES[signal]() + UNKNOWN_FIELD for _ in range(5)]
             http_endpoint = collector.endpoints["otlp/http"]
@@ -123,9 +126,10 @@ def test_bytes_are_passed_on_as_they_came(
             assert post(http_endpoint, signal, gzip.compress(sent[3]), encoding="gzip")[0] == 200
             # a length is not announced by every sender
             assert post(http_endpoint, signal, iter([sent[4][:7], sent[4][7:]]))[0] == 200
-            eventually(lambda: len(backend.bodies(signal)) == len(second.bodies(signal)) == 5)
-    assert backend.bodies(signal) == sent
-    assert second.bodies(signal) == sent
+            whole = b"".join(sent)
+            eventually(lambda: len(backend.received(signal)) == len(second.received(signal)) == len(whole))
+    assert backend.received(signal) == whole
+    assert second.received(signal) == whole
 
 
 def test_json_becomes_protobuf_on_its_way(tmp_path: Path, backend_endpoint: str, backend: Backend) -> None:
@@ -158,4 +162,4 @@ def test_stopping_delivers_what_was_acknowledged(tmp_path: Path, backend_endpoin
         sent = [otlp.tasks("Planner", 10) for _ in range(100)]
         for body in sent:
             client.export(Signal.TRACES, body)
-    assert backend.bodies(Signal.TRACES) == sent
+    assert backend.received(Signal.TRACES) == b"".join(sent)

@@ -28,7 +28,7 @@ def test_a_full_queue(tmp_path: Path, backend_endpoint: str, backend: Backend, f
     second = Backend()
     with http_backend(second) as url:
         exporters = {
-            "otlp_http/quick": {"endpoint": url},
+            "otlp_http/quick": {"endpoint": url, "sending_queue": {"num_consumers": 1}},
             "otlp_grpc/slow": to_grpc(backend_endpoint, sending_queue=queue),
         }
         config = write_config(tmp_path, exporters=exporters)
@@ -37,7 +37,7 @@ def test_a_full_queue(tmp_path: Path, backend_endpoint: str, backend: Backend, f
             sent = [otlp.tasks("Planner", 5) for _ in range(3)]
             for each in sent:
                 client.export(Signal.TRACES, each)
-            eventually(lambda: len(second.bodies(Signal.TRACES)) == 3)
+            eventually(lambda: second.received(Signal.TRACES) == b"".join(sent))
 
             error = client.refusal(Signal.TRACES, body)
             assert error.code() is grpc.StatusCode.UNAVAILABLE
@@ -61,14 +61,14 @@ def test_a_full_queue(tmp_path: Path, backend_endpoint: str, backend: Backend, f
             assert intake["accepted_traces"] == 15
             assert intake.get("rejected_traces", 0) == 0
             eventually(lambda: api.tasks_of("Planner") == 15)
-            assert second.bodies(Signal.TRACES) == sent
+            assert second.received(Signal.TRACES) == b"".join(sent)
 
             backend.answer = None
-            eventually(lambda: len(backend.bodies(Signal.TRACES)) == 3)
+            eventually(lambda: backend.received(Signal.TRACES) == b"".join(sent))
             # taken again as soon as there is room, and everything arrives once
             eventually(lambda: post(collector.endpoints["otlp/http"], Signal.TRACES, body)[0] == 200)
             eventually(lambda: api.tasks_of("Planner") == 20)
-    assert backend.bodies(Signal.TRACES) == second.bodies(Signal.TRACES) == [*sent, body]
+    assert backend.received(Signal.TRACES) == second.received(Signal.TRACES) == b"".join([*sent, body])
 
 
 def test_one_full_queue_does_not_stop_other_signals(tmp_path: Path, backend_endpoint: str, backend: Backend) -> None:

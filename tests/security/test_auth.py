@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import select
 import socket
 import time
 from pathlib import Path
@@ -147,10 +148,10 @@ def test_a_password_costs_its_hash_once() -> None:
         value = basic_header("agent", password)
         assert authenticator.judge(value) is Verdict.TAKES_LONG
         authenticator.check(value)
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(100):
             assert authenticator.judge(value) is expected
-        assert time.perf_counter() - began < 0.02
+        assert time.process_time() - began < 0.05
 
 
 def test_who_is_known_cannot_be_told_by_the_time() -> None:
@@ -222,7 +223,7 @@ def test_a_body_of_a_stranger_is_not_read() -> None:
 
 @both
 def test_guessing_does_not_hold_up_others(protocol: str) -> None:
-    authenticator: Authenticator = basic("agent:" + bcrypt.hashpw(b"right", bcrypt.gensalt(11)).decode())
+    authenticator: Authenticator = basic("agent:" + bcrypt.hashpw(b"right", bcrypt.gensalt(10)).decode())
     consumer = Recorder()
     with listening(protocol, consumer, authenticator=authenticator) as receiver:
         right = {"authorization": basic_header("agent", "right")}
@@ -232,9 +233,8 @@ def test_guessing_does_not_hold_up_others(protocol: str) -> None:
                 call = channel.unary_unary(TRACES)
                 guesses = [call.future(b"", timeout=30, metadata=(("authorization", basic_header("agent", str(n))),))
                            for n in range(40)]  # fmt: skip
-                began = time.monotonic()
                 assert call(b"", timeout=30, metadata=tuple(right.items())) == b""
-                took = time.monotonic() - began
+                n_waiting = sum(not guess.done() for guess in guesses)
                 codes = {guess.exception().code() for guess in guesses}
             assert codes == {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNAVAILABLE}
         else:
@@ -244,13 +244,12 @@ def test_guessing_does_not_hold_up_others(protocol: str) -> None:
                 raw.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nAuthorization: "
                             + basic_header("agent", str(n)).encode() + b"\r\n\r\n")  # fmt: skip
                 raws.append(raw)
-            began = time.monotonic()
             response = httpx2.post(f"http://{receiver.endpoint}/v1/traces", content=b"", headers=PB | right)
-            took = time.monotonic() - began
+            n_waiting = len(raws) - len(select.select(raws, [], [], 0)[0])
             assert response.status_code == 200
             codes = {raw.recv(1000).split()[1] for raw in raws}
             for raw in raws:
                 raw.close()
             assert codes == {b"401", b"503"}
-    assert took < 1.5, "one hash takes about a tenth of a second"
+    assert n_waiting, "who is known does not wait for those who guess"
     assert len(consumer.got) == 2

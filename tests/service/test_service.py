@@ -78,6 +78,34 @@ def test_debug_says_what_is_asked(live: Monitor) -> None:
     assert live("agent-summary", "ProductOwner", LOG_LEVEL="verbose").stderr == ""
 
 
+def test_it_reads_its_configuration_again(live: Monitor) -> None:
+    pid, overlay = live.record()["pid"], live.home / "overlay.yaml"
+    whole = overlay.read_text()
+    tree = json.loads(whole.partition("\n")[2])
+    try:
+        assert live("reload").stdout == "The configuration is in force: nothing has changed.\n"
+        overlay.write_text(whole.replace('"1000ms"', '"1000"'))
+        wrong = live("reload")
+        assert wrong.returncode == 2
+        assert "monitoring_interval: '1000' is not understood" in wrong.stderr
+        tree["extensions"]["sqlite"]["path"] = str(live.home / "other.db")
+        overlay.write_text(json.dumps(tree))
+        refused = live("reload")
+        assert refused.returncode == 1
+        assert "restart the collector for that" in refused.stderr
+    finally:
+        overlay.write_text(whole)
+    # the API itself moves, and is found
+    tree = json.loads(whole.partition("\n")[2])
+    tree["extensions"]["api"]["endpoint"] = "127.0.0.1:0"
+    before = live.record()["api"]
+    overlay.write_text(json.dumps(tree))
+    result = live.json("reload")
+    assert (result["outcome"], result["message"]) == ("applied", "extension api changed")
+    assert live.record()["api"] != before
+    assert live.json("status")["pid"] == pid
+
+
 def test_two_starts_at_once_give_one_service(monitor: Monitor) -> None:
     starts = [monitor.popen("start-monitoring", "--json", *ANY_PORTS) for _ in range(2)]
     answers = [start.communicate(timeout=100)[0] for start in starts]
@@ -93,6 +121,7 @@ def test_two_starts_at_once_give_one_service(monitor: Monitor) -> None:
 def test_stopped_it_is_read_from_its_database(monitor: Monitor) -> None:
     assert monitor("list-agents").returncode == 3
     assert monitor("log").returncode == 3
+    assert monitor("reload").returncode == 3
     pid = monitor.start("--interval", "1", BMAD_OTEL_LOG_LEVEL="debug")["pid"]
     monitor.send("ProductOwner:3:0")
     eventually(lambda: monitor.json("list-agents")["agents"])

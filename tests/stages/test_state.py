@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bmad_processor import engine
 from bmad_processor.model import Batch, Exemplar, Level, ModelKey, PartitionKey, Reason
+from bmad_processor.settings import SECOND, EngineSettings
 from bmad_processor.state import (
     Baseline,
     Cell,
@@ -28,6 +29,8 @@ from bmad_processor.state import (
 )
 from bmad_processor.state_json import STATE_VERSION, dump_partition, load_partition
 from tests.laws.strategies import SETTINGS, streams
+
+T0 = 1_800_000_000 * SECOND
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 ns = st.integers(0, 2**52)
@@ -69,7 +72,7 @@ partitions = st.builds(
     baselines=st.dictionaries(texts, st.builds(Baseline, counts, numbers, numbers), max_size=2),
     conditions=st.dictionaries(
         texts,
-        st.builds(Condition, texts, levels, ns, levels, ns, ns, numbers, numbers, st.none() | reasons),
+        st.builds(Condition, texts, levels, ns, levels, ns, ns, numbers, numbers, st.none() | reasons, ns),
         max_size=2,
     ),
     latest=st.dictionaries(texts, st.builds(Latest, numbers, counts, ns, levels, st.none() | numbers), max_size=2),
@@ -81,6 +84,9 @@ partitions = st.builds(
     names=st.dictionaries(texts, st.builds(Named, texts, ns), max_size=2),
     tokens=tokens,
     tokens_since_ns=ns,
+    due_ns=ns,
+    early_ns=ns,
+    swept_ns=ns,
 )
 
 
@@ -110,6 +116,35 @@ def test_what_the_release_before_wrote_is_read() -> None:
     partition = load_partition(json.dumps(data))
     assert partition.instances == {"i": Instance(1, 2, True, 3, 4, 5)}
     assert (partition.names, partition.tokens, partition.tokens_since_ns) == ({}, {}, 0)
+
+
+VERSION_1 = """{"v":1,"key":["agent","","A"],"seen":[1800000000000000000,1800000009000000000],"totals":[7,7],
+"panes":[[1800000005000000000,[["a","span",7,7,7000000000,1000000000,1000000000,0,[[-1,7]]]],[],
+[["0123456789abcdef0123456789abcdef",1000000000,"task","E"]]]],
+"instances":[["a",1800000000000000000,1800000009000000000,0,0,7,7,0,0,[]]],"streams":[],
+"baselines":[["throughput",1,0.7,0.0]],
+"conditions":[["error_rate","firing",4,1800000010000000000,4,0,1800000010000000000,1.0,0.2,
+{"rule":"error_rate over 60 s > 20.0%","value":1.0,"threshold":0.2,"n":7,"window_s":60.0,"baseline":null,"score":null,
+"note":"","exemplars":[]}]],
+"latest":[["error_rate",1.0,7,1800000010000000000,4,null]],"scaling":[[],0,0,"","",0],"names":[],"tokens":[0,[]],
+"tools":[]}"""
+"""As releases up to 0.1 wrote it."""
+
+
+def test_a_state_of_version_1_goes_on_at_the_next_pane_end() -> None:
+    partition = load_partition(VERSION_1)
+    assert partition.conditions["error_rate"].level is Level.EMERGENCY
+    now_ns = 1_800_000_021_500_000_000
+    state = engine.restore([partition], now_ns=now_ns, counters={}, settings=EngineSettings())
+    assert (partition.due_ns, state.due) == (T0 + 20 * SECOND, {T0 + 20 * SECOND: {"agent//A": None}})
+    said = [
+        event
+        for n in range(90)
+        for event in engine.step(state, Batch(now_ns + n * SECOND), EngineSettings()).outputs.events
+    ]
+    assert said == [], "nothing new of an alert that is open"
+    assert partition.conditions["error_rate"].status == "firing"
+    assert json.loads(dump_partition(partition))["v"] == STATE_VERSION
 
 
 @pytest.mark.parametrize("version", [0, STATE_VERSION + 1, None, "1"])

@@ -41,6 +41,15 @@ def advance(
     return _apply(condition, event, level, at_ns, settings)
 
 
+def unsaid_above(condition: Condition | None, at_ns: int) -> Level | None:
+    """The level above which a breach would be announced; None: every level would be."""
+    if condition is None or condition.status == Status.INACTIVE:
+        return None
+    if condition.status in (Status.COOLDOWN, Status.MUTED) and at_ns >= condition.silent_until_ns:
+        return None
+    return condition.said_level
+
+
 def _effective_level(status: Status, condition: Condition, verdict: Verdict) -> Level | None:
     """The breached level; while open, an already reached one is kept until its clear threshold is passed."""
     if status not in (Status.FIRING, Status.MUTED) or condition.level is None:

@@ -21,8 +21,8 @@ from .source import NoData
 
 TOPICS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "collecting": ("collector", "validate"),
-        "service": ("start-monitoring", "stop-monitoring", "status", "log"),
+        "collecting": ("collector", "validate", "print-config", "components"),
+        "service": ("start-monitoring", "stop-monitoring", "reload", "status", "log"),
         "run_command": ("run",),
         "reading": ("system-summary", "agent-summary", "list-agents", "show-alerts"),
         "agent": ("agent",),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -70,5 +69,14 @@ AgentName = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
 Configs = Annotated[
-    list[Path], typer.Option("--config", "-c", help="Configuration file; several are merged, later ones win.")
+    list[str],
+    typer.Option(
+        "--config",
+        "-c",
+        help="Configuration file, or file:PATH, env:NAME, yaml:a::b: value; several are merged, later ones win.",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="One value laid over the files, such as exporters.otlp_grpc.endpoint=tempo:4317."),
 ]

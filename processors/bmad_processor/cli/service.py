@@ -14,12 +14,13 @@ from bmad_processor.errors import ProcessorError
 from bmad_processor.service import Home, Record, find
 from bmad_processor.service.endpoints import reachable, receiver_url
 
-from .exit_codes import FAILED, NO_DATA
+from .exit_codes import FAILED, NO_DATA, USAGE
 from .losses import losses
 from .options import AsJson, checked_endpoint
 from .output import Output
 from .source import ask
 from .text import age, plural
+from .traffic import traffic
 
 if TYPE_CHECKING:
     from bmad_processor.service.overlay import Options
@@ -105,6 +106,34 @@ def stop_monitoring(
             out.line(f"Monitoring was killed: it did not stop in time. Its last commit is in {home.database}.")
 
 
+def reload_service(
+    timeout: Annotated[float, typer.Option(min=1, max=600, help="Seconds to wait for what becomes of it.")] = 30.0,
+    as_json: AsJson = False,
+) -> None:
+    """Have the background service read its configuration again, as SIGHUP does. What is learned and queued stays.
+
+    Exit code 2: the configuration is wrong, every problem is named. 1: it could not be brought into force. 3: no
+    service runs. In all three what ran before runs on.
+    """
+    from bmad_processor.service.reloading import reload
+
+    out, home = Output(), Home.of()
+    result = reload(home, deadline_s=timeout)
+    if result is None:
+        out.note(f"Monitoring is not running ({home.path}).")
+        sys.exit(NO_DATA)
+    if as_json:
+        out.json(result)
+    elif result["outcome"] == "applied":
+        out.line(f"The configuration is in force: {result['message']}.")
+    else:
+        for line in result["message"].splitlines():
+            out.note(line)
+        out.note("The configuration is as it was.")
+    if result["outcome"] != "applied":
+        sys.exit(USAGE if result["outcome"] == "rejected" else FAILED)
+
+
 def show_status(as_json: AsJson = False) -> None:
     """Does the background service run, where does it listen, what has it seen and lost? Exit code 3: not running."""
     out, home = Output(), Home.of()
@@ -130,7 +159,7 @@ def show_status(as_json: AsJson = False) -> None:
         "firing_alerts": system["firing_alerts"],
         "lost": losses(own),
     }
-    out.json(data) if as_json else _show_status(out, data)
+    out.json(data) if as_json else _show_status(out, data, traffic(own))
 
 
 def show_log(
@@ -190,7 +219,7 @@ def _note_differences(out: Output, record: Record, options: Options, *, has_conf
         out.note("it keeps the configuration and addresses it was started with; --restart applies others")
 
 
-def _show_status(out: Output, data: dict[str, Any]) -> None:
+def _show_status(out: Output, data: dict[str, Any], passed: list[list[str]]) -> None:
     firing = ", ".join(f"{n} {level}" for level, n in data["firing_alerts"].items() if n)
     lost = "; ".join(f"{part} {name}: {n}" for part, counters in data["lost"].items() for name, n in counters.items())
     rows = [
@@ -199,6 +228,7 @@ def _show_status(out: Output, data: dict[str, Any]) -> None:
         *([name, address] for name, address in data["endpoints"].items()),
         ["Agents", f"{plural(data['agents_total'], 'agent')}, {data['agents_active']} active"],
         ["Firing alerts", firing or "none"],
+        *passed,
         ["Dropped", lost or "nothing"],
         ["State", data["home"]],
         ["Log", data["log"] or "-"],
@@ -210,5 +240,6 @@ def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command("start-monitoring")(start_monitoring)
     app.command("stop-monitoring")(stop_monitoring)
+    app.command("reload")(reload_service)
     app.command("status")(show_status)
     app.command("log")(show_log)

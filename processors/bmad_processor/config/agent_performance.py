@@ -44,6 +44,9 @@ class AlertsConfig(Config):
     """A level is left only this share of its threshold beyond it, so that a value at the threshold does not flap."""
     no_data_after: Annotated[DurationNs, Field(ge=SECOND, le=24 * _HOUR)] = _DEFAULT.no_data_after_ns
     """An alert whose series has had no data for this long is resolved, saying so."""
+    early_interval: Annotated[DurationNs, Field(ge=0, le=10 * SECOND)] = SECOND // 10
+    """Bad news is judged this soon after it arrived, without waiting for the pane end; 0: only at pane ends. Early
+    judgements fire and escalate alerts, everything else happens at pane ends."""
     min_tasks: _Count = _DEFAULT.min_tasks
     """Finished tasks within the evaluation window that an error or success rate must rest on before it is judged."""
 
@@ -81,6 +84,9 @@ class LimitsConfig(Config):
     """Models and workflows whose tokens are told apart within one agent."""
     max_tools: _Count = _DEFAULT.max_tools
     """Tools whose calls are told apart within one agent."""
+    forget_after: Annotated[DurationNs, Field(ge=60 * SECOND, le=365 * 24 * _HOUR)] = _DEFAULT.forget_after_ns
+    """An agent without data for this long is forgotten, its baselines and history included; its alerts are kept.
+    A custom value gives its place to a new one after this long."""
 
 
 class AgentPerformanceConfig(Config):
@@ -131,6 +137,7 @@ class AgentPerformanceConfig(Config):
             clear_margin_ratio=self.alerts.clear_margin,
             no_data_after_ns=self.alerts.no_data_after,
             min_tasks=self.alerts.min_tasks,
+            early_interval_ns=self.alerts.early_interval,
             tolerance_ratio=self.scaling.tolerance,
             stabilization_ns=self.scaling.stabilization_window,
             instance_timeout_ns=self.scaling.instance_timeout,
@@ -140,4 +147,5 @@ class AgentPerformanceConfig(Config):
             max_names=self.limits.max_names,
             max_models=self.limits.max_models,
             max_tools=self.limits.max_tools,
+            forget_after_ns=self.limits.forget_after,
         )

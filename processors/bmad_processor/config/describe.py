@@ -119,6 +119,14 @@ def bounds_at(model: type[BaseModel], path: Path) -> str:
     return "" if info is None else bounds_of(info)
 
 
+def kind_at(model: type[BaseModel], path: Path) -> str:
+    """What is written at ``path``, in one or two words; of a list or mapping also for what is in it."""
+    for length in range(len(path), 0, -1):
+        if (info := _field_at(model, path[:length])) is not None:
+            return kind_of(info)
+    return ""
+
+
 def _field_at(model: type[BaseModel], path: Path) -> FieldInfo | None:
     if not path or not isinstance(path[-1], str):
         return None

@@ -15,6 +15,7 @@ from typing import Final
 
 from bmad_processor.errors import Problem
 
+from .hidden import sounds_secret
 from .tree import Node, printable, render_path
 from .tree import Path as TreePath
 from .yaml_source import parse_scalar
@@ -60,11 +61,17 @@ def _expand(node: Node, environ: Mapping[str, str], path: TreePath, problems: li
 
 def _expand_text(node: Node, text: str, environ: Mapping[str, str]) -> Node:
     whole = _PART.fullmatch(text)
+    is_hidden = any(_is_secret(match[1] or "") for match in _PART.finditer(text))
     if whole is not None and whole[1] is not None:
         found = _resolve(whole, node.file, environ)
-        return Node(parse_scalar(found), node.file, node.line, node.key_line, text=found)
+        return Node(parse_scalar(found), node.file, node.line, node.key_line, found, is_hidden)
     replaced = _PART.sub(lambda match: _resolve(match, node.file, environ), text)
-    return Node(replaced, node.file, node.line, node.key_line)
+    return Node(replaced, node.file, node.line, node.key_line, is_hidden=is_hidden)
+
+
+def _is_secret(body: str) -> bool:
+    """Files are how secrets are handed to containers; of variables the name says it."""
+    return body.startswith("file:") or sounds_secret(body.removeprefix("env:").partition(":-")[0])
 
 
 def _resolve(match: re.Match[str], file: str, environ: Mapping[str, str]) -> str:

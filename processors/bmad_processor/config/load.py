@@ -11,54 +11,79 @@ from bmad_processor.errors import ConfigError, Problem
 from bmad_processor.fields import Config
 
 from .agent_performance import AgentPerformanceConfig
-from .complaints import check, unknown_key
+from .complaints import check, one_of, unknown_key
 from .expand import expand
 from .merge import merge
 from .profiles import load_profiles
-from .schema import AGENT_PERFORMANCE, SECTIONS, SINGLE, TYPES, CollectorConfig, ServiceConfig, split_id, type_of
+from .schema import (
+    AGENT_PERFORMANCE,
+    SECTIONS,
+    SINGLE,
+    TYPES,
+    CollectorConfig,
+    ServiceConfig,
+    count_workers,
+    split_id,
+    type_of,
+)
+from .sources import MAX_SOURCES, Source, read_setting, read_source, source_name
+from .spellings import check_spellings, old_spellings
+from .stock import instead_of
 from .tree import Node, entries, find, items, problem, show
-from .wiring import check_auth, check_clashes, check_destinations, check_pipelines, check_store
-from .yaml_source import read_yaml
+from .wiring import check_auth, check_clashes, check_destinations, check_pipelines, check_queues, check_store
 
 
-def load_config(paths: Sequence[Path], environ: Mapping[str, str] = os.environ) -> CollectorConfig:
-    """The configuration in ``paths``, merged left to right, with ``environ`` put in.
+def load_config(
+    sources: Sequence[Source], environ: Mapping[str, str] = os.environ, *, settings: Sequence[str] = ()
+) -> CollectorConfig:
+    """The configuration in ``sources``, merged left to right, with ``settings`` (``key.path=value``) laid over it and
+    ``environ`` put in.
 
-    Raises `ConfigError` with every problem of every file, in file and line order. Files that cannot be parsed are
-    reported by themselves: what follows from half a configuration would only be noise.
+    Raises `ConfigError` with every problem of every source, in the order of sources and lines. Sources that cannot be
+    parsed are reported by themselves: what follows from half a configuration would only be noise.
     """
-    if not paths:
-        raise ConfigError([Problem("configuration", 0, "", "no file was given", "at least one")])
-    documents, problems = _read_all(paths, environ)
-    if problems:
-        raise ConfigError(_in_order(problems, paths))
-    config, problems, warnings = _check(merge(documents), environ)
+    root = read_tree(sources, environ, settings=settings)
+    names = [source_name(source) for source in sources]
+    config, problems, warnings = _check(root, environ)
     if config is None or problems:
-        raise ConfigError(_in_order(problems, paths))
-    return replace(config, warnings=tuple(_in_order(warnings, paths)))
+        raise ConfigError(in_order(problems, names))
+    return replace(config, warnings=tuple(in_order(warnings, names)))
 
 
-def _read_all(paths: Sequence[Path], environ: Mapping[str, str]) -> tuple[list[Node], list[Problem]]:
+def read_tree(
+    sources: Sequence[Source], environ: Mapping[str, str] = os.environ, *, settings: Sequence[str] = ()
+) -> Node:
+    """The merged and expanded tree, not checked yet. Raises `ConfigError`."""
+    if not sources:
+        raise ConfigError([Problem("configuration", 0, "", "no file was given", "at least one")])
+    if len(sources) > MAX_SOURCES:
+        raise ConfigError([Problem("configuration", 0, "", f"{len(sources)} files", f"at most {MAX_SOURCES}")])
     documents: list[Node] = []
     problems: list[Problem] = []
-    for path in paths:
-        root, found = read_yaml(path)
+    read = [read_source(source, environ) for source in sources] + [read_setting(text) for text in settings]
+    for document, found in read:
         problems += found
-        if root is not None:
-            root, found = expand(root, environ)
-            problems += found
-            documents.append(root)
-    return documents, problems
+        if document is not None:
+            expanded, unknown = expand(document, environ)
+            problems += unknown
+            documents.append(expanded)
+    if problems:
+        raise ConfigError(in_order(problems, [source_name(source) for source in sources]))
+    return merge(documents)
 
 
 def _check(root: Node, environ: Mapping[str, str]) -> tuple[CollectorConfig | None, list[Problem], list[Problem]]:
     problems: list[Problem] = []
     for key, _ in entries(root):
-        if key not in (*SECTIONS, "service"):
+        if key == "connectors":
+            message = "there are no connectors here; pipelines may share receivers and exporters"
+            problems.append(problem(root, (key,), message, at_key=True))
+        elif key not in (*SECTIONS, "service"):
             message, expected = unknown_key(key, (*SECTIONS, "service"))
             problems.append(problem(root, (key,), message, expected, at_key=True))
     defined = {section: _components(root, section, problems) for section in SECTIONS}
     problems += _check_single(root)
+    problems += check_spellings(root)
     profile_paths = _profile_paths(root)
     profiles, found = load_profiles(profile_paths, environ)
     problems += found
@@ -81,6 +106,7 @@ def _check(root: Node, environ: Mapping[str, str]) -> tuple[CollectorConfig | No
         for section, configs in defined.items()
     }
     problems += check_destinations(root, pipelines, running["exporters"])
+    problems += check_queues(root, service, running["exporters"])
     problems += check_clashes(root, running)
     problems += check_auth(root, running)
     problems += check_store(root, service, pipelines)
@@ -93,9 +119,11 @@ def _check(root: Node, environ: Mapping[str, str]) -> tuple[CollectorConfig | No
         pipelines=pipelines,
         profiles=profiles,
         profile_paths=tuple(profile_paths),
+        workers=count_workers(service.workers),
         engine=performance.to_settings(profiles) if performance is not None else None,
+        telemetry=service.telemetry,
     )
-    return config, problems, _unused(root, used)
+    return config, problems, [*old_spellings(root), *_unused(root, used)]
 
 
 def _components(root: Node, section: str, problems: list[Problem]) -> dict[str, Config]:
@@ -122,6 +150,10 @@ def _unknown_type(root: Node, section: str, component: str) -> Problem:
     if parts is None:
         message = f"{show(component)} is not a component id"
         return problem(root, (section, component), message, "type or type/name, such as otlp/second", at_key=True)
+    instead = instead_of(section, parts[0])
+    if instead is not None:
+        message = f"{show(parts[0])} is a component of the OpenTelemetry Collector that is not here; instead: {instead}"
+        return problem(root, (section, component), message, one_of(tuple(TYPES[section])), at_key=True)
     message, expected = unknown_key(parts[0], tuple(TYPES[section]))
     message = message.replace("unknown key", f"unknown {section.removesuffix('s')} type", 1)
     return problem(root, (section, component), message, expected, at_key=True)
@@ -160,8 +192,8 @@ def _unused(root: Node, used: Mapping[str, set[str]]) -> list[Problem]:
     return warnings
 
 
-def _in_order(problems: list[Problem], paths: Sequence[Path]) -> list[Problem]:
-    """By file as given (others, such as profiles, after them), then by line; what was found first stays first."""
-    rank = {str(path): position for position, path in reversed(list(enumerate(paths)))}
+def in_order(problems: list[Problem], names: Sequence[str]) -> list[Problem]:
+    """By source as given (others, such as profiles, after them), then by line; what was found first stays first."""
+    rank = {name: position for position, name in reversed(list(enumerate(names)))}
     unique = list(dict.fromkeys(problems))
     return sorted(unique, key=lambda p: (rank.get(p.file, len(rank)), p.file if p.file not in rank else "", p.line))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
 
 from bmad_processor.emit.config import DebugConfig, FileConfig, OtlpGrpcConfig, OtlpHttpConfig
 from bmad_processor.errors import Problem
 from bmad_processor.fields import Config, Endpoint
+from bmad_processor.limit.config import MemoryLimiterConfig
 from bmad_processor.model import Signal
 from bmad_processor.receive.config import OtlpReceiverConfig
 from bmad_processor.security.config import AuthConfig, BasicAuthConfig, BearerTokenAuthConfig, ServerTlsConfig
+from bmad_processor.self_telemetry.config import HealthCheckConfig, TelemetryConfig
 from bmad_processor.settings import EngineSettings, Profiles
 from bmad_processor.store.config import SqliteConfig
 
@@ -30,7 +35,7 @@ class ApiConfig(Config):
     tls: ServerTlsConfig | None = None
     """TLS; without it everything is in clear text."""
     auth: AuthConfig | None = None
-    """Who may ask; without it everybody. `/healthz` is answered without, for probes that have nothing to show."""
+    """Who may ask; without it everybody. `/healthz`, `/health/live` and `/health/ready` are answered without, for probes."""
 
 
 class PipelineConfig(Config):
@@ -44,11 +49,30 @@ class PipelineConfig(Config):
     """Ids of the exporters it hands the received telemetry to; at least one."""
 
 
+MAX_WORKERS: Final = 64
+"""Every worker is connected to every other one."""
+
+
+Workers = Literal["auto"] | Annotated[int, Field(strict=True, ge=1, le=MAX_WORKERS)]
+
+
+def count_workers(workers: Workers) -> int:
+    """The number of processes that ``workers`` stands for on this machine."""
+    if workers == "auto":
+        return min(MAX_WORKERS, len(os.sched_getaffinity(0)))
+    return workers
+
+
 class ServiceConfig(Config):
     """Which of the defined components run, and how they are connected."""
 
     extensions: Names = ()
     """Ids of the extensions to start."""
+    workers: Workers = 1
+    """Processes that take telemetry, 1 to 64, or `auto`: one for each CPU this process may use. More than one share the
+    ports and split the agents among them; see docs/workers.md."""
+    telemetry: TelemetryConfig = TelemetryConfig()
+    """What the collector says about itself."""
     pipelines: Annotated[dict[str, PipelineConfig], OrEmptyMapping]
     """Pipelines by id: ``traces``, ``metrics`` or ``logs``, or one of them with a name such as ``traces/second``."""
 
@@ -56,17 +80,18 @@ class ServiceConfig(Config):
 SECTIONS: Final = ("receivers", "processors", "exporters", "extensions")
 
 AGENT_PERFORMANCE: Final = "agent_performance"
+MEMORY_LIMITER: Final = "memory_limiter"
 
 TYPES: Final[Mapping[str, Mapping[str, type[Config]]]] = MappingProxyType(
     {
         "receivers": {"otlp": OtlpReceiverConfig},
-        "processors": {AGENT_PERFORMANCE: AgentPerformanceConfig},
+        "processors": {MEMORY_LIMITER: MemoryLimiterConfig, AGENT_PERFORMANCE: AgentPerformanceConfig},
         "exporters": {
             "otlp_grpc": OtlpGrpcConfig, "otlp_http": OtlpHttpConfig, "debug": DebugConfig, "file": FileConfig,
         },
         "extensions": {
-            "sqlite": SqliteConfig, "api": ApiConfig, "bearertokenauth": BearerTokenAuthConfig,
-            "basicauth": BasicAuthConfig,
+            "sqlite": SqliteConfig, "api": ApiConfig, "health_check": HealthCheckConfig,
+            "bearertokenauth": BearerTokenAuthConfig, "basicauth": BasicAuthConfig,
         },
     }
 )  # fmt: skip
@@ -75,12 +100,22 @@ TYPES: Final[Mapping[str, Mapping[str, type[Config]]]] = MappingProxyType(
 ALIASES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
         "exporters": {"otlp": "otlp_grpc", "otlphttp": "otlp_http"},
-        "extensions": {"bearer_token_auth": "bearertokenauth", "basic_auth": "basicauth"},
+        "extensions": {
+            "healthcheckv2": "health_check",
+            "bearer_token_auth": "bearertokenauth",
+            "basic_auth": "basicauth",
+        },
     }
 )
 """Spellings that the OpenTelemetry Collector used for years and still understands, or is about to."""
 
-SINGLE: Final = ("agent_performance", "sqlite", "api")
+DEPRECATED: Final[Mapping[str, frozenset[str]]] = MappingProxyType({"exporters": frozenset({"otlp", "otlphttp"})})
+"""Those of them that the Collector says not to use any more."""
+
+STABILITY: Final[Mapping[str, str]] = MappingProxyType({})
+"""Types that are not ``beta``, by the Collector's levels: ``alpha`` may still change its options."""
+
+SINGLE: Final = ("agent_performance", "memory_limiter", "sqlite", "api")
 """Types of which one is enough: a second one would share the first one's state or take its place."""
 
 SIGNALS_OF: Final[Mapping[str, tuple[Signal, ...]]] = MappingProxyType(
@@ -130,6 +165,11 @@ class CollectorConfig:
     """The files and directories that `profiles` come from."""
     engine: EngineSettings | None = None
     """None when no pipeline uses `agent_performance`."""
+    workers: int = 1
+    """Processes that take telemetry."""
+    worker: int = 0
+    """Which of them runs by this."""
+    telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     warnings: tuple[Problem, ...] = ()
     """What is odd but can run, such as a component that nothing uses."""
 

@@ -29,6 +29,8 @@ class Node:
     """Where its key stands; for list items and the top the same as `line`."""
     text: str | None = None
     """What a whole-scalar expansion was before it was read as a number or boolean; None for everything else."""
+    is_hidden: bool = False
+    """Whether it came from a file, or from a variable that sounds like a secret, and must not be shown."""
 
 
 def plain(node: Node) -> Any:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
+from bmad_processor.emit import storage_of
 from bmad_processor.emit.config import OtlpHttpConfig
 from bmad_processor.errors import Problem
 from bmad_processor.fields import Config
@@ -17,7 +18,8 @@ from bmad_processor.quantities import split_endpoint
 from bmad_processor.security import AuthConfig, is_for_clients, is_for_listeners
 
 from .complaints import one_of
-from .schema import AGENT_PERFORMANCE, SIGNALS_OF, Pipeline, ServiceConfig, split_id, type_of
+from .schema import AGENT_PERFORMANCE, MEMORY_LIMITER, SIGNALS_OF, Pipeline, ServiceConfig, split_id, type_of
+from .spellings import same_component
 from .tree import Node, Path, entries, find, problem, render_path, show
 
 _PIPELINES: Final[Path] = ("service", "pipelines")
@@ -52,6 +54,9 @@ def check_pipelines(root: Node, service: ServiceConfig) -> tuple[dict[str, Pipel
         for section in ("receivers", "processors", "exporters"):
             problems += _check_list(root, (*path, section), section, getattr(pipeline, section))
         for position, processor in enumerate(pipeline.processors):
+            if position and type_of("processors", processor) == MEMORY_LIMITER:
+                message = f"{show(processor)} comes after other processors: what they hold would not be limited"
+                problems.append(problem(root, (*path, "processors", position), message, "the first place"))
             fitting = SIGNALS_OF.get(type_of("processors", processor) or "")
             if signal is not None and fitting is not None and signal not in fitting:
                 where = (*path, "processors", position)
@@ -67,7 +72,8 @@ def _check_list(root: Node, path: Path, section: str, ids: tuple[str, ...]) -> I
     defined = [key for key, _ in entries(find(root, (section,)))]
     for position, component in enumerate(ids):
         if component not in defined:
-            near = difflib.get_close_matches(component, defined, n=1)
+            near = [other for other in defined if same_component(section, component, other)]
+            near = near or difflib.get_close_matches(component, defined, n=1)
             hint = f", did you mean {near[0]}?" if near else ""
             message = f"{show(component)} is not defined under {section}{hint}"
             yield problem(root, (*path, position), message, one_of(defined) if defined else f"a block under {section}")
@@ -133,6 +139,17 @@ def _auths(config: BaseModel) -> Iterator[tuple[Path, AuthConfig]]:
         elif isinstance(value, BaseModel):
             for inner, auth in _auths(value):
                 yield (name, *inner), auth
+
+
+def check_queues(root: Node, service: ServiceConfig, exporters: Mapping[str, Config]) -> Iterator[Problem]:
+    """Queues that are to be kept by an extension that does not run, or keeps nothing."""
+    keepers = [component for component in service.extensions if type_of("extensions", component) == "sqlite"]
+    for component, config in exporters.items():
+        storage = storage_of(config)
+        if storage is not None and storage not in keepers:
+            message = f"{show(storage)} is no storage that runs"
+            expected = one_of(keepers) if keepers else "the id of a sqlite extension, listed in service::extensions"
+            yield problem(root, ("exporters", component, "sending_queue", "storage"), message, expected)
 
 
 def check_clashes(root: Node, running: Mapping[str, Mapping[str, Config]]) -> Iterator[Problem]:

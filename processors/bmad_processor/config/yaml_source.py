@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,6 +78,21 @@ def parse_yaml(text: str, name: str) -> tuple[Node | None, list[Problem]]:
     if root is not None and not isinstance(root.value, dict):
         return None, [*reader.problems, Problem(name, root.line, "", f"{show(root.value)} at the top", "a mapping")]
     return root, reader.problems
+
+
+def parse_value(text: str, name: str) -> tuple[Node | None, list[Problem]]:
+    """The value that ``text`` is: a scalar, or a list or mapping in any style."""
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        top = yaml.compose(text)
+    except RecursionError:
+        return None, [Problem(name, 0, "", "nested too deeply")]
+    except Exception as error:  # noqa: BLE001  the parser raises plain errors too on some broken input
+        return None, [replace(_syntax_problem(error, text, name), line=0)]
+    if top is None:
+        return Node(None, name, 0, 0), []
+    reader = _Reader(name)
+    return reader.read(top, 0, ()), reader.problems
 
 
 def parse_scalar(text: str) -> Scalar:

@@ -1,7 +1,7 @@
 """From the bytes of one `KeyValue` to its meaning, with a bounded memory.
 
 Attributes repeat: the same agent sends the same bytes in every span. What was understood once is looked up by its
-bytes; the memory is emptied when full, which costs a burst of parsing and never grows.
+bytes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from . import wire
+from .recent import Recent
 
 CACHE_SIZE: Final = 8192
 """Entries per cache. At the 300 bytes a large entry takes this is 2.5 MB."""
@@ -58,7 +59,7 @@ class Attributes:
 
     def __init__(self, wanted: Iterable[str]) -> None:
         self.wanted = frozenset(key.encode() for key in wanted)
-        self._seen: dict[bytes, tuple[str, str] | None] = {}
+        self._seen: Recent[bytes, tuple[str, str] | None] = Recent(CACHE_SIZE)
         self._has_index = False
 
     def read(self, attributes: Iterable[bytes]) -> dict[str, str]:
@@ -72,15 +73,13 @@ class Attributes:
                     self._has_index = True
                 continue
             try:
-                pair = seen[attribute]
+                pair = seen.recall(attribute)
             except KeyError:
                 parsed = parse(attribute)
                 # the slice above sees the first key, the parser the last: they differ when a key is written twice
                 pair = (parsed[0].decode(), parsed[1]) if parsed is not None and parsed[0] in wanted else None
-                if len(seen) >= CACHE_SIZE:
-                    seen.clear()
                 if len(attribute) < 1024:  # a long value is not a name that repeats
-                    seen[attribute] = pair
+                    seen.remember(attribute, pair)
             if pair is not None:
                 found.setdefault(*pair)
         return found

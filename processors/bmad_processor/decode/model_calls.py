@@ -116,6 +116,9 @@ class CallCounts:
         self._counts: dict[ModelCall, list[int]] = {}
         self._end_ns: dict[ModelCall, int] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._counts)
+
     def add(self, call: ModelCall, end_ns: int, attributes: Iterable[bytes]) -> bool:
         """Adds one span; whether it told any tokens."""
         input_tokens, output_tokens = tokens_of(attributes)
@@ -155,6 +158,7 @@ class TokenSenders:
 
     def __init__(self) -> None:
         self._has_metric: set[tuple[str, str]] = set()
+        self._news: dict[tuple[str, str], None] = {}
         self._by_spans: dict[tuple[str, str], set[PartitionKey]] = {}
 
     @property
@@ -176,10 +180,29 @@ class TokenSenders:
     def from_metric(self, sender: Sender, time_ns: int) -> list[TokenSample]:
         """To be told to the engine, because ``sender`` has the metric: the partitions its spans were counted for."""
         who = (sender.namespace, sender.instance)
+        if who not in self._has_metric:
+            if len(self._news) >= CACHE_SIZE:  # nobody asks for them
+                self._news.clear()
+            self._news[who] = None
+        return self.told(who, time_ns)
+
+    def told(self, who: tuple[str, str], time_ns: int) -> list[TokenSample]:
+        """As `from_metric`, when it was seen elsewhere: namespace and instance of the sender."""
         if who not in self._has_metric and len(self._has_metric) >= CACHE_SIZE:
             self._has_metric.clear()
         self._has_metric.add(who)
         return [
-            TokenSample(key, sender.instance, Source.METRIC, time_ns, ModelKey("", "", ""), 0, 0, 0, 0)
+            TokenSample(key, who[1], Source.METRIC, time_ns, ModelKey("", "", ""), 0, 0, 0, 0)
             for key in sorted(self._by_spans.pop(who, ()))
         ]
+
+    def take_news(self) -> list[tuple[str, str]]:
+        """Senders whose metric was seen here for the first time since the last call."""
+        if not self._news:
+            return []
+        news, self._news = list(self._news), {}
+        return news
+
+    def with_metric(self) -> list[tuple[str, str]]:
+        """All senders known to have the metric."""
+        return list(self._has_metric)

@@ -14,7 +14,7 @@ from bmad_processor.errors import Malformed
 from . import wire
 from .attributes import CACHE_SIZE, Attributes
 
-_MAX_LENGTH: Final = 4096
+MAX_RESOURCE_LENGTH: Final = 4096
 """A larger resource is read anew each time: `CACHE_SIZE` of these are 32 MiB at most."""
 
 
@@ -51,7 +51,7 @@ class Senders:
             sender = self._understand(self._attributes.read(attributes))
             if len(self._seen) >= CACHE_SIZE:
                 self._seen.clear()
-            if len(resource) <= _MAX_LENGTH:
+            if len(resource) <= MAX_RESOURCE_LENGTH:
                 self._seen[resource] = sender
         return sender
 

@@ -7,7 +7,7 @@ What makes it fast, each measured by ``benchmarks/receive.py``:
   ``struct`` call at a computed place; a span laid out otherwise takes `_careful`, which is slower and says the same;
 * everything behind the end time (attributes, status, flags) is one slice, the tail: spans of one kind share it or
   differ in values that say nothing (`tails`), so its meaning is one or two dict lookups;
-* durations are collected in lists and become a histogram per agent, not per span;
+* durations are collected in lists, over many requests, and become a histogram per agent, not per span (`collect`);
 * model calls, whose tokens are read one by one, take the way of a span whose meaning is not known yet: no other span
   pays for them.
 """
@@ -15,20 +15,20 @@ What makes it fast, each measured by ``benchmarks/receive.py``:
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from bmad_processor import sketch
 from bmad_processor.errors import Malformed
-from bmad_processor.model import Exemplar, PartitionKey, Sample, Source, TaskSample
 
 from . import wire
 from .attributes import CACHE_SIZE, Attributes
-from .model_calls import CallCounts, ModelCall, TokenSenders, agent_key, understand_call
+from .collect import Collection, Group, Kind, SenderGroups
+from .model_calls import CallCounts, ModelCall, understand_call
+from .recent import Recent
 from .rejected import prune
-from .resource import Sender, Senders
+from .resource import MAX_RESOURCE_LENGTH, Sender, Senders
 from .result import Decoded
 from .span_meaning import WANTED, TaskMeaning, understand
 from .tails import Meaning, Tails
@@ -42,83 +42,58 @@ _END_TAG: Final = 0x41
 _ZERO_TRACE_ID: Final = bytes(16)
 _ZERO_SPAN_ID: Final = bytes(8)
 _ZERO_SPAN_FIELD: Final = b"\x12\x08" + _ZERO_SPAN_ID
+_NONE: Final[dict[str, int]] = {}
 
-
-class _Collected:
-    """Spans of one agent in one pane of one sender, failed and successful ones apart.
-
-    Keeps durations and the slowest span, not the spans: memory that is not held on to stays in the processor's cache.
-    """
-
-    __slots__ = ("add", "durations", "end_ns", "is_failed", "longest_ns", "slowest", "start_ns")
-
-    def __init__(self, start_ns: int, end_ns: int, *, is_failed: bool) -> None:
-        self.start_ns = start_ns
-        self.end_ns = end_ns
-        self.is_failed = is_failed
-        self.durations: list[int] = []
-        self.add = self.durations.append
-        self.longest_ns = -1
-        self.slowest = b""
-
-    def compare(self, duration_ns: int, span: bytes) -> None:
-        """For a span at least as slow as all before. Of equal ones the smallest trace id stays: any split agrees."""
-        if duration_ns > self.longest_ns or trace_id_of(span) < trace_id_of(self.slowest):
-            self.longest_ns, self.slowest = duration_ns, span
-
-
-# agent, whether failed, start of the pane
-_Collection = dict[tuple[str, bool, int], _Collected]
-
-
-def trace_id_of(span: bytes) -> bytes:
-    """Trace id of the bytes of a span."""
-    if span[:2] == b"\n\x10":
-        return span[2:18]
-    return bytes(wire.Span.FromString(span).trace_id)
+_GROUP_BYTES: Final = 500
+"""What a remembered group takes beside its key."""
+_REMEMBERED_BYTES: Final = 24 * 2**20
+"""Of groups per generation, of all senders together."""
 
 
 class SpanDecoder:
     """Decodes trace requests; keeps what it learned about attribute bytes, within bounds. Not thread-safe."""
 
-    def __init__(self, *, interval_ns: int, senders: Senders, token_senders: TokenSenders) -> None:
+    def __init__(self, collection: Collection, *, interval_ns: int, senders: Senders) -> None:
+        self._collection = collection
         self._interval_ns = interval_ns
         self._senders = senders
-        self._token_senders = token_senders
         self._attributes = Attributes(WANTED)
         self.tell_index = self._attributes.tell_index
         self._tails = Tails(self._attributes.wanted, self._understand)
-        self._unique: dict[tuple[str, str, str], TaskMeaning] = {}
-        self._keys: dict[tuple[str, str], PartitionKey] = {}
+        self._unique: Recent[tuple[str, str, str], TaskMeaning] = Recent(CACHE_SIZE)
+        self._tables: Recent[bytes, SenderGroups] = Recent(CACHE_SIZE)
+        self._remembered_bytes = 0
+        """In the young generations of all senders' groups, about."""
         self._calls = CallCounts()
         self._n_calls = 0
 
-    def decode(self, body: bytes) -> Decoded:
-        """Raises Malformed when the bytes are not a trace request."""
+    def collect(self, body: bytes) -> Decoded:
+        """Raises Malformed when the bytes are not a trace request; then nothing of it is left."""
         try:
             request = wire.TraceRequest.FromString(body)
         except DecodeError as error:
             raise Malformed("body is not a valid ExportTraceServiceRequest") from error
-        # two searches over the whole body instead of two comparisons per span
-        has_zeros = _ZERO_TRACE_ID in body or _ZERO_SPAN_FIELD in body
-        samples: list[Sample] = []
-        items = used = 0
+        has_zeros = may_have_zero_ids(body)
+        calls: list[tuple[Sender, CallCounts]] = []
+        items = self._n_calls = 0
         bad: list[tuple[Any, int]] = []
-        for resource_spans in request.resource_spans:
-            sender = self._senders.of(resource_spans.resource)
-            collected: _Collection = {}
-            groups: dict[Any, _Collected | None] = {}
-            calls = self._calls = CallCounts()
-            self._n_calls = 0
-            for scope in resource_spans.scope_spans:
-                items += len(scope.spans)
-                if has_zeros:
-                    self._careful_scope(scope, collected, bad)
-                else:
-                    self._scope(scope, groups, collected, bad)
-            used += sum(len(c.durations) for c in collected.values()) + self._n_calls
-            samples += self._samples(sender, collected)
-            samples += self._token_senders.from_spans(sender, calls.samples(sender))
+        try:
+            for resource_spans in request.resource_spans:
+                table = self._table(resource_spans.resource)
+                self._calls = CallCounts()
+                for scope in resource_spans.scope_spans:
+                    spans = scope.spans
+                    items += len(spans)
+                    if has_zeros:
+                        self._careful_scope(scope, table, bad)
+                    else:
+                        self._scope(scope, spans, table, bad)
+                if self._calls:
+                    calls.append((table.sender, self._calls))
+        except Malformed:
+            self._collection.undo()
+            raise
+        used = self._collection.n_touched() + self._n_calls
         forward = body
         if bad:
             for scope, index in reversed(bad):
@@ -128,24 +103,30 @@ class SpanDecoder:
             forward = request.SerializeToString()
         return Decoded(
             items,
-            tuple(samples),
             rejected=len(bad),
             message=f"{len(bad)} spans have an invalid trace or span id" if bad else "",
             forward=forward,
-            dropped={"spans_not_agent_tasks": items - used} if items > used else {},
+            dropped={"spans_not_agent_tasks": items - used} if items > used else _NONE,
+            calls=calls,
         )
 
-    def _scope(
-        self,
-        scope: Any,
-        groups: dict[Any, _Collected | None],
-        collected: _Collection,
-        bad: list[tuple[Any, int]],
-    ) -> None:
-        head, times, unknown, get, cut_of = _HEAD, _TIMES, (), groups.get, self._tails.single_cuts.get
-        groups[None] = None
+    def _table(self, resource: bytes) -> SenderGroups:
+        table = self._tables.get(resource)
+        if table is None:
+            try:
+                table = self._tables.recall(resource)
+            except KeyError:
+                table = SenderGroups(self._senders.of(resource))
+                if len(resource) <= MAX_RESOURCE_LENGTH:
+                    self._tables.remember(resource, table)
+        return table
+
+    def _scope(self, scope: Any, spans: Any, table: SenderGroups, bad: list[tuple[Any, int]]) -> None:
+        head, times, unknown, cut_of = _HEAD, _TIMES, (), self._tails.single_cuts.get
+        collection, request = self._collection, self._collection.request
+        get: Callable[[Any, Any], Any] = table.groups.get
         unseen = (b"", unknown)
-        for index, span in enumerate(scope.spans):
+        for index, span in enumerate(spans):
             try:
                 # trace id at 2..18, span id at 20..28, then perhaps a parent, then a name shorter than 128 bytes
                 trace_tag, span_tag, tag, size = head(span)
@@ -160,12 +141,12 @@ class SpanDecoder:
             except (IndexError, struct.error):
                 trace_tag = 0
             if trace_tag != _TRACE_TAG or span_tag != _SPAN_TAG or start_tag != _START_TAG or end_tag != _END_TAG:
-                self._careful(span, scope, index, collected, bad)
+                self._careful(span, scope, index, table, bad)
                 continue
             at += 18
             cut = cut_of(len(span) - at)
             if cut is None:
-                group: Any = get(span[at:], unknown)
+                group = get(span[at:], unknown)
             else:
                 # tails of this length differ in one value that says nothing: compare what stands before and behind it
                 behind, meaning = cut[1].get(span[at : at + cut[0]], unseen)
@@ -173,33 +154,53 @@ class SpanDecoder:
             if group is None:
                 continue
             if not group or not group.start_ns <= end < group.end_ns:
-                group = self._group_of(span[at:], end, groups, collected)
+                group = self._group_of(span[at:], end, table)
                 if group is None:
                     continue
+            if group.request != request:
+                collection.touch(group)
             duration = end - start if end > start else 0
             group.add(duration)
             if duration >= group.longest_ns:
                 group.compare(duration, span)
 
-    def _group_of(
-        self,
-        tail: bytes,
-        end_ns: int,
-        groups: dict[Any, _Collected | None],
-        collected: _Collection,
-    ) -> _Collected | None:
+    def _group_of(self, tail: bytes, end_ns: int, table: SenderGroups) -> Group | None:
+        """Where a span with this tail goes; None when it is no task."""
         meaning = self._tails.of(tail)
-        if meaning is None:
-            groups[tail] = None
-            return None
         if isinstance(meaning, ModelCall):
             self._count_call(meaning, end_ns, wire.Span.FromString(tail).attributes)
             return None
-        group = groups.get(meaning)
-        if group is None or not group.start_ns <= end_ns < group.end_ns:
-            group = groups[meaning] = self._collect(meaning, end_ns, collected)
-        groups[tail] = group
+        group = self._group(meaning, end_ns, table)
+        if self._tails.is_repeated:
+            if tail in table.groups:
+                table.groups[tail] = group
+            else:
+                self._remember(table, tail, group, len(tail))
         return group
+
+    def _group(self, meaning: TaskMeaning | None, end_ns: int, table: SenderGroups) -> Group | None:
+        groups = table.groups
+        try:
+            group = groups.recall(meaning)
+        except KeyError:
+            if meaning is None:
+                group = None
+            else:
+                start_ns = end_ns - end_ns % self._interval_ns
+                group = Kind(table.sender, meaning, start_ns=start_ns, interval_ns=self._interval_ns).latest
+            self._remember(table, meaning, group, 0)
+        if group is not None and not group.start_ns <= end_ns < group.end_ns:
+            group = groups[meaning] = group.kind.at(end_ns)
+        return group
+
+    def _remember(self, table: SenderGroups, key: bytes | TaskMeaning | None, group: Group | None, size: int) -> None:
+        self._remembered_bytes += size + _GROUP_BYTES
+        if self._remembered_bytes > _REMEMBERED_BYTES:
+            self._remembered_bytes = 0
+            for other in self._tables.values():
+                other.groups.age()
+            self._tables.age()
+        table.groups.remember(key, group)
 
     def _count_call(self, call: ModelCall, end_ns: int, attributes: Iterable[bytes]) -> None:
         self._n_calls += self._calls.add(call, end_ns, attributes)
@@ -218,67 +219,18 @@ class SpanDecoder:
         meaning = understand(found, has_error_status=has_error_status)
         if meaning is None:
             return understand_call(found)
-        if len(self._unique) >= CACHE_SIZE:
-            self._unique.clear()
-        return self._unique.setdefault((meaning.agent, meaning.task, meaning.error), meaning)
+        identity = (meaning.agent, meaning.task, meaning.error)
+        try:
+            return self._unique.recall(identity)
+        except KeyError:
+            self._unique.remember(identity, meaning)
+            return meaning
 
-    def _collect(self, meaning: TaskMeaning, end_ns: int, collected: _Collection) -> _Collected:
-        start_ns = end_ns - end_ns % self._interval_ns
-        identity = (meaning.agent, bool(meaning.error), start_ns)
-        found = collected.get(identity)
-        if found is None:
-            found = collected[identity] = _Collected(
-                start_ns, start_ns + self._interval_ns, is_failed=bool(meaning.error)
-            )
-        return found
-
-    def _samples(self, sender: Sender, collected: _Collection) -> list[TaskSample]:
-        """One sample per agent and pane, in order of first appearance."""
-        by_agent: dict[tuple[str, int], list[_Collected]] = {}
-        for (agent, _, start_ns), found in collected.items():
-            if found.durations:
-                by_agent.setdefault((agent, start_ns), []).append(found)
-        return [self._sample(sender, agent, start_ns, parts) for (agent, start_ns), parts in by_agent.items()]
-
-    def _sample(self, sender: Sender, agent: str, start_ns: int, parts: list[_Collected]) -> TaskSample:
-        durations = parts[0].durations if len(parts) == 1 else [d for part in parts for d in part.durations]
-        buckets: dict[int, int] = {}
-        sketch.count_into(buckets, durations)
-        return TaskSample(
-            key=self._key(sender, agent),
-            instance=sender.instance,
-            source=Source.SPAN,
-            time_ns=start_ns,
-            covered_ns=0,
-            count=len(durations),
-            errors=sum([len(part.durations) for part in parts if part.is_failed]),
-            sum_ns=sum(durations),
-            min_ns=min(durations),
-            max_ns=max(durations),
-            buckets=buckets,
-            exemplars=tuple([self._exemplar(part) for part in parts]),
-        )
-
-    def _exemplar(self, part: _Collected) -> Exemplar:
-        meaning = self._meaning_of(wire.Span.FromString(part.slowest))
-        if not isinstance(meaning, TaskMeaning):
-            raise RuntimeError("a collected span is a task")
-        return Exemplar(trace_id_of(part.slowest).hex(), part.longest_ns, meaning.task, meaning.error)
-
-    def _key(self, sender: Sender, agent: str) -> PartitionKey:
-        who = (sender.namespace, agent or sender.service)
-        key = self._keys.get(who)
-        if key is None:
-            if len(self._keys) >= CACHE_SIZE:
-                self._keys.clear()
-            key = self._keys[who] = agent_key(sender, agent)
-        return key
-
-    def _careful_scope(self, scope: Any, collected: _Collection, bad: list[tuple[Any, int]]) -> None:
+    def _careful_scope(self, scope: Any, table: SenderGroups, bad: list[tuple[Any, int]]) -> None:
         for index, span in enumerate(scope.spans):
-            self._careful(span, scope, index, collected, bad)
+            self._careful(span, scope, index, table, bad)
 
-    def _careful(self, data: bytes, scope: Any, index: int, collected: _Collection, bad: list[tuple[Any, int]]) -> None:
+    def _careful(self, data: bytes, scope: Any, index: int, table: SenderGroups, bad: list[tuple[Any, int]]) -> None:
         """One span in any layout, ids checked."""
         try:
             span = wire.Span.FromString(data)
@@ -294,11 +246,19 @@ class SpanDecoder:
             self._count_call(meaning, span.end_time_unix_nano, span.attributes)
         elif meaning is not None:
             end = span.end_time_unix_nano
-            found = self._collect(meaning, end, collected)
-            duration = max(0, end - span.start_time_unix_nano)
-            found.add(duration)
-            if duration >= found.longest_ns:
-                found.compare(duration, data)
+            group = self._group(meaning, end, table)
+            if group is not None:
+                if group.request != self._collection.request:
+                    self._collection.touch(group)
+                duration = max(0, end - span.start_time_unix_nano)
+                group.add(duration)
+                if duration >= group.longest_ns:
+                    group.compare(duration, data)
+
+
+def may_have_zero_ids(body: bytes) -> bool:
+    """Whether some id in the body may be all zeros: two searches over all of it instead of two comparisons per span."""
+    return _ZERO_TRACE_ID in body or _ZERO_SPAN_FIELD in body
 
 
 def _is_valid_id(value: bytes, zero: bytes) -> bool:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from .attributes import CACHE_SIZE
 from .model_calls import ModelCall
+from .recent import UNBOUNDED, Recent
 from .span_meaning import TaskMeaning
 
 Meaning = TaskMeaning | ModelCall
@@ -22,14 +22,17 @@ _Ranges = tuple[tuple[int, int], ...]
 
 _SHAPES_PER_LENGTH: Final = 4
 _LENGTHS: Final = 1024
-_MEANINGS_PER_SHAPE: Final = 256
+_ENTRY_BYTES: Final = 250
+"""What a remembered meaning takes beside its key."""
+_REMEMBERED_BYTES: Final = 24 * 2**20
+"""Of meanings per generation."""
 _MAX_CUTS: Final = 8
 """More varying values than this in one span: slicing around them costs more than walking."""
-_MAX_LENGTH: Final = 1024
+MAX_TAIL_LENGTH: Final = 1024
 """A longer tail holds a prompt, an event or a stack trace; nothing is learned from it."""
 
 
-SingleCut = tuple[int, dict[bytes, tuple[bytes, Meaning | None]]]
+SingleCut = tuple[int, Recent[bytes, tuple[bytes, Meaning | None]]]
 """Where the varying value begins; by what stands before it: what stands behind it, and the meaning."""
 
 
@@ -46,7 +49,7 @@ class _Shape:
         """Those of them that were seen to vary."""
         self.keep: list[slice] = []
         """The tail without the cuts; empty when nothing varies."""
-        self.meanings: dict[bytes, Meaning | None] = {}
+        self.meanings: Recent[bytes, Meaning | None] = Recent(UNBOUNDED)
 
     def key(self, tail: bytes) -> bytes:
         return b"".join([tail[part] for part in self.keep]) if self.keep else tail
@@ -58,7 +61,7 @@ class _Shape:
             self.cuts |= new
             edges = [0, *(edge for cut in sorted(self.cuts) for edge in cut), len(tail)]
             self.keep = [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-            self.meanings = {}
+            self.meanings = Recent(UNBOUNDED)
 
 
 class Tails:
@@ -73,63 +76,84 @@ class Tails:
 
         The common case, laid open so that the span loop does it without a call and without hashing the whole tail.
         """
-        self._walked: dict[bytes, Meaning | None] = {}
-        self._remembered = 0
-        """Meanings in all shapes, at least."""
+        self._walked: Recent[bytes, Meaning | None] = Recent(UNBOUNDED)
+        self._remembered_bytes = 0
+        """In the young generations, about."""
+        self.is_repeated = False
+        """Whether the last tail `of` was asked for came before, byte for byte: worth remembering as a whole."""
 
     def of(self, tail: bytes) -> Meaning | None:
         """The meaning of a tail, None when it is of neither a task nor a model call."""
+        self.is_repeated = False
+        cut = self.single_cuts.get(len(tail))
+        if cut is not None:
+            try:
+                behind, meaning = cut[1].recall(tail[: cut[0]])
+            except KeyError:
+                pass
+            else:
+                if tail.endswith(behind):
+                    return meaning
         for shape in self._shapes.get(len(tail), ()):
             try:
-                meaning = shape.meanings[shape.key(tail)]
+                meaning = shape.meanings.recall(shape.key(tail))
             except KeyError:
                 continue
-            self._lay_open(tail, shape, meaning)
+            self.is_repeated = not shape.cuts
             return meaning
         return self._learn(tail)
 
     def _learn(self, tail: bytes) -> Meaning | None:
         telling, values = walk(tail, self._wanted)
         try:
-            meaning = self._walked[telling]
+            meaning = self._walked.recall(telling)
         except KeyError:
             meaning = self._understand(telling)
-            if len(self._walked) >= CACHE_SIZE:
-                self._walked.clear()
-            if len(telling) <= _MAX_LENGTH:
-                self._walked[telling] = meaning
-        if len(tail) <= _MAX_LENGTH:
-            if self._remembered >= CACHE_SIZE:
-                self._forget()
+            if len(telling) <= MAX_TAIL_LENGTH:
+                self._note(len(telling))
+                self._walked.remember(telling, meaning)
+        if len(tail) <= MAX_TAIL_LENGTH:
+            self._note(len(tail))
             shape = self._shape(tail, values)
             shape.learn(tail)
-            if len(shape.meanings) >= _MEANINGS_PER_SHAPE:
-                self._remembered -= len(shape.meanings)
-                shape.meanings.clear()
-            self._remembered += 1
-            shape.meanings[shape.key(tail)] = meaning
-            self._lay_open(tail, shape, meaning)
+            if not self._lay_open(tail, shape, meaning):
+                shape.meanings.remember(shape.key(tail), meaning)
         return meaning
 
-    def _forget(self) -> None:
-        self._shapes.clear()
-        self.single_cuts.clear()
-        self._remembered = 0
+    def _note(self, n_bytes: int) -> None:
+        """Before something is remembered: when it is enough, everything remembered becomes old."""
+        self._remembered_bytes += n_bytes + _ENTRY_BYTES
+        if self._remembered_bytes <= _REMEMBERED_BYTES:
+            return
+        self._remembered_bytes = 0
+        self._walked.age()
+        for shapes in self._shapes.values():
+            for shape in shapes:
+                shape.meanings.age()
+        for _, known in self.single_cuts.values():
+            known.age()
 
-    def _lay_open(self, tail: bytes, shape: _Shape, meaning: Meaning | None) -> None:
+    def _lay_open(self, tail: bytes, shape: _Shape, meaning: Meaning | None) -> bool:
         length = len(tail)
         if len(self._shapes[length]) != 1 or len(shape.cuts) != 1:
             self.single_cuts.pop(length, None)
-            return
+            return False
         ((begin, end),) = shape.cuts
         known = self.single_cuts.get(length)
-        if known is None or known[0] != begin or len(known[1]) >= _MEANINGS_PER_SHAPE:
-            known = self.single_cuts[length] = (begin, {})
-        known[1][tail[:begin]] = (tail[end:], meaning)
+        if known is None or known[0] != begin:
+            known = self.single_cuts[length] = (begin, Recent(UNBOUNDED))
+        before, behind = tail[:begin], tail[end:]
+        other = known[1].get(before)
+        if other is not None and other[0] != behind:
+            return False  # what tells them apart stands behind the varying value
+        known[1].remember(before, (behind, meaning))
+        return True
 
     def _shape(self, tail: bytes, values: _Ranges) -> _Shape:
-        if len(self._shapes) >= _LENGTHS:
-            self._forget()
+        if len(self._shapes) >= _LENGTHS and len(tail) not in self._shapes:
+            oldest = next(iter(self._shapes))
+            del self._shapes[oldest]
+            self.single_cuts.pop(oldest, None)
         shapes = self._shapes.setdefault(len(tail), [])
         for shape in shapes:
             if shape.values == values:

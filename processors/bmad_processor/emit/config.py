@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bmad_processor.fields import Config, DurationNs, SizeBytes, parse_endpoint
+from bmad_processor.fields import Config, parse_endpoint
 from bmad_processor.model import Signal
 from bmad_processor.security.config import AuthConfig
 
-_MIB: Final = 2**20
+from .client_tls import GrpcTlsConfig, HttpTlsConfig
+from .queue_config import QueueConfig, RetryConfig, Timeout
+
 _SECOND: Final = 1_000_000_000
 
 Compression = Literal["gzip", "none"]
@@ -36,46 +38,6 @@ def _parse_url(value: object) -> str:
 
 Target = Annotated[str, BeforeValidator(_parse_target, json_schema_input_type=str)]
 Url = Annotated[str, BeforeValidator(_parse_url, json_schema_input_type=str)]
-Timeout = Annotated[DurationNs, Field(gt=0)]
-
-
-class QueueConfig(Config):
-    """What may wait to be sent. When it is full, senders are told to try again later."""
-
-    queue_size: int = Field(default=1000, strict=True, ge=1)
-    """Requests."""
-    max_bytes: Annotated[SizeBytes, Field(gt=0)] = 64 * _MIB
-    """Bytes of request bodies. A single larger request is still taken when nothing else waits."""
-
-
-class RetryConfig(Config):
-    """Exponential backoff with full jitter: each wait is drawn between 0 and the present interval, which grows by half
-    each time."""
-
-    enabled: StrictBool = True
-    """Without it a request that fails once is given up."""
-    initial_interval: Timeout = 1 * _SECOND
-    """First interval. A backend that says when to come back is obeyed instead."""
-    max_interval: Timeout = 30 * _SECOND
-    """The interval grows up to this."""
-    max_elapsed_time: DurationNs = 300 * _SECOND
-    """A request is given up when it has failed for this long; 0: never."""
-
-
-class GrpcTlsConfig(Config):
-    """TLS of a gRPC connection."""
-
-    insecure: StrictBool = False
-    """No TLS at all."""
-    ca_file: str | None = None
-    """PEM file of the authorities to trust instead of the system's."""
-
-
-class HttpTlsConfig(Config):
-    """TLS of an HTTP connection; `https://` in the endpoint turns it on."""
-
-    ca_file: str | None = None
-    """PEM file of the authorities to trust instead of the system's."""
 
 
 class OtlpGrpcConfig(Config):
@@ -126,7 +88,7 @@ class OtlpHttpConfig(Config):
     compression: Compression = "gzip"
     """How request bodies are compressed."""
     timeout: Timeout = 30 * _SECOND
-    """Time for connecting, and for each wait while sending and receiving."""
+    """Time for connecting, for each wait while sending, and for the answer."""
     headers: dict[str, str] = Field(default_factory=dict)
     """Headers sent with every request."""
     auth: AuthConfig | None = None

@@ -7,11 +7,13 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from bmad_processor.log_lines import UNSAMPLED
+
 from .config import DebugConfig
 from .otlp_json import decode
 from .request import ExportRequest
 
-_LOG: Final = logging.getLogger("bmad_otel.collector")
+_LOG: Final = logging.getLogger(UNSAMPLED)
 
 _MAX_TEXT: Final = 64 * 1024
 """Characters of one request in the log."""
@@ -19,6 +21,8 @@ _MAX_TEXT: Final = 64 * 1024
 
 class DebugSender:
     """One line per request; with `detailed` its content as protobuf text."""
+
+    can_join = False  # a line for each request
 
     def __init__(self, config: DebugConfig) -> None:
         self._is_detailed = config.verbosity == "detailed"

@@ -25,6 +25,8 @@ _MEGABYTE: Final = 1_000_000
 class FileSender:
     """Appends; a line is in the file completely or not at all."""
 
+    can_join = False  # a line for each request
+
     def __init__(self, config: FileConfig) -> None:
         self._path = Path(config.path)
         self._max_bytes = config.max_megabytes * _MEGABYTE

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -15,10 +16,11 @@ from bmad_processor.errors import StartError
 from bmad_processor.model import Signal
 from bmad_processor.security import Authenticator, credentials
 
+from .client_tls import FileWatch, pem_files
 from .config import OtlpGrpcConfig
 from .outcome import Permanent, Transient
 from .partial import rejected_items
-from .request import ExportRequest
+from .request import REDELIVERED, ExportRequest
 
 _METHODS: Final = {
     Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -38,14 +40,26 @@ RETRYABLE: Final = frozenset(
 )
 """The table of the OTLP specification; RESOURCE_EXHAUSTED joins it only with RetryInfo."""
 
+_CONCERNS_ALL: Final = frozenset(
+    {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNIMPLEMENTED}
+)
+
 _OPTIONS: Final = (
     ("grpc.enable_retries", 0),  # the sending queue retries, and counts
+    ("grpc.enable_http_proxy", 0),  # a backend is where the configuration says, whatever the environment says
+    # a new channel must not get the old one's dead connection
+    ("grpc.use_local_subchannel_pool", 1),
     # a channel refuses calls between its own attempts to connect; grpcio's default of up to two minutes would make
     # our shorter waits pointless
     ("grpc.initial_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 10_000),
     ("grpc.max_receive_message_length", 4 * 2**20),  # OTLP bounds a response to 4 MiB
+    ("grpc.max_send_message_length", -1),
 )
+
+_SILENT_ATTEMPTS: Final = 2
+"""After so many attempts in a row without an answer the connection counts as dead: the other end may be gone without
+a word, and the operating system would go on hoping for a quarter of an hour."""
 
 
 def _retry_delay_s(error: Any) -> float | None:
@@ -70,56 +84,98 @@ def failure(error: Any) -> Permanent | Transient:
     reason = f"{code.name}: {error.details()}"
     delay_s = _retry_delay_s(error)
     if code in RETRYABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and delay_s is not None):
-        return Transient(reason, delay_s)
-    return Permanent(reason)
+        # without RetryInfo it may be grpcio's own word for a connection that broke after the request had arrived
+        return Transient(reason, delay_s, is_answered=delay_s is not None)
+    return Permanent(reason, concerns_all=code in _CONCERNS_ALL, is_size=code is grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+
+class _Channel:
+    def __init__(self, config: OtlpGrpcConfig) -> None:
+        compression = grpc.Compression.Gzip if config.compression == "gzip" else grpc.Compression.NoCompression
+        if config.is_insecure:
+            self.channel = grpc.insecure_channel(config.target, _OPTIONS, compression)  # type: ignore[no-untyped-call]
+        else:
+            options: tuple[tuple[str, Any], ...] = _OPTIONS
+            if config.tls.server_name_override is not None:
+                options = (*options, ("grpc.ssl_target_name_override", config.tls.server_name_override))
+            credentials = grpc.ssl_channel_credentials(*pem_files(config.tls))  # type: ignore[no-untyped-call]
+            self.channel = grpc.secure_channel(  # type: ignore[no-untyped-call]
+                config.target, credentials, options, compression
+            )
+        self.calls: dict[Signal, Callable[..., bytes]] = {
+            signal: self.channel.unary_unary(method) for signal, method in _METHODS.items()
+        }
+        self.n_silent = 0
 
 
 class GrpcSender:
-    """One channel to one backend."""
+    """One connection to one backend, made anew when it seems dead or its certificates changed."""
 
-    def __init__(self, config: OtlpGrpcConfig, authenticator: Authenticator | None = None) -> None:
+    can_join = True
+
+    def __init__(
+        self,
+        config: OtlpGrpcConfig,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        authenticator: Authenticator | None = None,
+    ) -> None:
         self._config = config
+        self._clock = clock
         self._authenticator = authenticator
         self._timeout_s = config.timeout / 1e9
         self._metadata = tuple((key.lower(), value) for key, value in config.headers.items())
-        self._channel: Any = None
-        self._calls: dict[Signal, Callable[..., bytes]] = {}
+        self._marked = (*self._metadata, (REDELIVERED, "true"))
+        self._lock = threading.Lock()
+        self._channel: _Channel | None = None
+        self._watch = FileWatch(config.tls, clock())
+        self._is_closed = False
 
     def open(self) -> None:
-        """Make the channel; it connects with the first request. Raises StartError for an unreadable `ca_file`."""
-        compression = grpc.Compression.Gzip if self._config.compression == "gzip" else grpc.Compression.NoCompression
-        channel: Any
-        if self._config.is_insecure:
-            channel = grpc.insecure_channel(self._config.target, _OPTIONS, compression)  # type: ignore[no-untyped-call]
-        else:
-            credentials = grpc.ssl_channel_credentials(self._authorities())  # type: ignore[no-untyped-call]
-            channel = grpc.secure_channel(  # type: ignore[no-untyped-call]
-                self._config.target, credentials, _OPTIONS, compression
-            )
-        self._channel = channel
-        self._calls = {signal: channel.unary_unary(method) for signal, method in _METHODS.items()}
+        """Make the channel; it connects with the first request. Raises StartError for an unreadable file."""
+        self._channel = _Channel(self._config)
 
     def send(self, request: ExportRequest) -> int:
         """See `sending_queue.Sender`."""
-        metadata = (*self._metadata, *credentials(self._authenticator).items())
+        if self._watch.has_changed(self._clock()):
+            self._renew(self._channel)
+        channel = self._channel
+        assert channel is not None, "open() comes first"
+        metadata = self._marked if request.is_redelivery else self._metadata
+        if self._authenticator is not None:
+            metadata += tuple(credentials(self._authenticator).items())
         try:
-            response = self._calls[request.signal](request.body, timeout=self._timeout_s, metadata=metadata)
+            response = channel.calls[request.signal](request.body, timeout=self._timeout_s, metadata=metadata)
         except grpc.RpcError as error:
+            code = error.code()  # type: ignore[attr-defined]
+            if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                channel.n_silent += 1
+                if channel.n_silent >= _SILENT_ATTEMPTS:
+                    self._renew(channel)
+            else:
+                channel.n_silent = 0
             raise failure(error) from error
         except ValueError as error:
-            # grpcio's answer to a call on a closed channel: we are stopping
-            raise Transient(str(error)) from error
+            # grpcio's answer to a call on a closed channel: we are stopping, or it was made anew
+            raise Transient(str(error), is_answered=True) from error
+        channel.n_silent = 0
         return rejected_items(request.signal, response)
 
     def close(self) -> None:
         """Close the channel; a call in flight ends with CANCELLED."""
-        if self._channel is not None:
-            self._channel.close()
+        with self._lock:
+            self._is_closed = True
+            if self._channel is not None:
+                self._channel.channel.close()
 
-    def _authorities(self) -> bytes | None:
-        if self._config.tls.ca_file is None:
-            return None
-        try:
-            return Path(self._config.tls.ca_file).read_bytes()
-        except OSError as error:
-            raise StartError(f"cannot read ca_file {self._config.tls.ca_file}: {error.strerror}") from error
+    def _renew(self, old: _Channel | None) -> None:
+        """Put a new channel in the place of ``old``, unless another thread did. Calls in flight are cancelled."""
+        with self._lock:
+            if self._is_closed or self._channel is not old:
+                return
+            try:
+                self._channel = _Channel(self._config)
+            except StartError as error:  # a file is being replaced: the old connection still works
+                raise Transient(str(error), is_answered=True) from error
+            if old is not None:
+                old.channel.close()

@@ -6,12 +6,17 @@ from collections.abc import Mapping
 
 from bmad_processor.metric_types import ERROR_RATE, SUCCESS_RATE, Direction, metric_type
 from bmad_processor.model import Level, Measured, Verdict
-from bmad_processor.settings import EngineSettings
+from bmad_processor.settings import Bounds, EngineSettings
 
 
 def is_judgeable(measured: Measured, settings: EngineSettings) -> bool:
     """Whether the value rests on enough: one failed task of one is no error rate."""
     return measured.metric_type not in (ERROR_RATE, SUCCESS_RATE) or measured.n >= settings.min_tasks
+
+
+def is_beyond(value: float, bounds: Bounds | None) -> bool:
+    """Whether ``value`` breaches any level: quickly false for nearly all values of nearly all series."""
+    return bounds is not None and bounds.sign * value > bounds.first
 
 
 def judge(

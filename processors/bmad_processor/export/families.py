@@ -17,6 +17,15 @@ _PLAIN_NAME: Final = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 Labels = tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """A histogram of one label set. ``counts`` has one number more than ``bounds``: what lies above them all."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    sum: float
+
+
 @dataclass(slots=True)
 class Family:
     """One metric: a name with its unit as suffix, and the samples under it, each label set once."""
@@ -27,6 +36,10 @@ class Family:
     unit: str = ""
     is_counter: bool = False
     samples: dict[Labels, float] = field(default_factory=dict)
+    is_bare: bool = False
+    """A counter whose samples have no ``_total``. OpenMetrics knows no such counter: there its type is unknown."""
+    histograms: dict[Labels, Buckets] = field(default_factory=dict)
+    """Instead of `samples` when the metric is a histogram."""
 
 
 class Families:

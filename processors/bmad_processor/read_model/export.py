@@ -25,19 +25,20 @@ Aged = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
 
 def export_document(
-    store: Snapshot, prices: Prices, *, since_ns: int | None, now_ns: int, aged: Aged
+    store: Snapshot, prices: Prices, *, since_ns: int | None, now_ns: int, aged: Aged, with_history: bool = True
 ) -> dict[str, Any]:
     """The document of one snapshot.
 
-    ``since_ns`` is how far back the history goes, None for all that is kept. ``aged`` gives firing alerts their present
-    duration. Keys of ``agent_summaries`` and ``history`` are agent names; a name that several namespaces have is
-    ``namespace/name``. Points are ``[seconds since the epoch, value in the unit beside them, n]``, oldest first.
+    ``since_ns`` is how far back the history goes, None for all that is kept; without history there is what is true now.
+    ``aged`` gives firing alerts their present duration. Keys of ``agent_summaries`` and ``history`` are agent names; a
+    name that several namespaces have is ``namespace/name``. Points are ``[seconds since the epoch, value in the unit
+    beside them, n]``, oldest first.
     """
     settings, partitions = store.settings(), store.partitions()
     kept = store.alerts()
     agents = [p for p in partitions if p.key.kind == "agent"]
     labels = agent_labels(p.key for p in agents)
-    series = {str(p.key): store.metric_types(str(p.key)) for p in partitions}
+    series = {str(p.key): store.metric_types(str(p.key)) if with_history else [] for p in partitions}
     limit = max(1, MAX_POINTS // max(1, sum(map(len, series.values()))))
     begin_ns = 0 if since_ns is None else now_ns - since_ns
     history = _History(store, series, limit, begin_ns)

@@ -203,10 +203,17 @@ class ReadModel:
             known = {PartitionKey.parse(key).name for key in store.partition_keys() if key.startswith("agent/")}
             return near(canonical(name), known | {*CANONICAL, *store.settings().profiles.by_agent})
 
-    def export(self, since_ns: int | None = None) -> dict[str, Any]:
+    def export(self, since_ns: int | None = None, *, with_history: bool = True) -> dict[str, Any]:
         """Everything known, with the history of the last ``since_ns`` nanoseconds (see `export_document`)."""
         with self._reader.snapshot() as store:
-            return export_document(store, self._prices, since_ns=since_ns, now_ns=self._now_ns(), aged=self._aged)
+            return export_document(
+                store,
+                self._prices,
+                since_ns=since_ns,
+                now_ns=self._now_ns(),
+                aged=self._aged,
+                with_history=with_history,
+            )
 
     def check(self, agent: str | None, fail_on: Level, since_ns: int) -> dict[str, Any] | None:
         """Whether agents kept within their thresholds (see `check_partitions`); None when ``agent`` is unknown.

@@ -30,14 +30,11 @@ from grpc._cython import cygrpc
 _LOG: Final = logging.getLogger("bmad_otel.collector")
 
 
-RECEIVING: Final = 16
-"""Requests being received at once. The others wait in their senders, so what is in memory stays bounded."""
-
-SLOW_S: Final = 1.0
+SLOW_S: Final = 0.25
 """A request that takes longer to arrive no longer counts as one of those: a slow sender must not hold up the others."""
 
 MAX_RECEIVING: Final = 64
-"""Slow ones included. Beyond it the slowest is cancelled when it has had its time."""
+"""Slow ones included, while there is memory. Beyond it the slowest is cancelled when it has had its time."""
 
 PATIENCE_S: Final = 10.0
 
@@ -101,9 +98,20 @@ class CountingPool(ThreadPoolExecutor):
 class ReceivingPool(CountingPool):
     """The pool that asks for requests itself. grpcio's own thread calls it, and without ``threads`` does the work."""
 
-    def __init__(self, threads: int = 0, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        threads: int = 0,
+        *,
+        most: Callable[[], int] = lambda: 16,
+        has_memory: Callable[[], bool] = lambda: True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``most`` requests are received at once; the others wait in their senders, so what is in memory stays bounded.
+        ``has_memory`` says whether another one may be beside those that are slow."""
         super().__init__(threads or 1)  # one is for what is not a unary call
         self._has_workers = threads > 0
+        self._most = most
+        self._has_memory = has_memory
         self._clock = clock
         self._lock = threading.Lock()
         self._receiving: dict[_Call, None] = {}
@@ -163,15 +171,23 @@ class ReceivingPool(CountingPool):
         self._receive_next()
 
     def _has_room(self, now_s: float) -> bool:
-        receiving = self._receiving
-        if len(receiving) + self._working < RECEIVING:
+        receiving, most = self._receiving, self._most()
+        if len(receiving) + self._working < most:
             return True
-        if len(receiving) >= MAX_RECEIVING:
-            oldest = next(iter(receiving))
-            if now_s - oldest.since_s > PATIENCE_S:
+        if len(receiving) >= MAX_RECEIVING or not self._has_memory():
+            oldest = next(iter(receiving), None)
+            if oldest is not None and now_s - oldest.since_s > PATIENCE_S:
                 oldest.event.call.cancel()
             return False
-        return sum([now_s - call.since_s < SLOW_S for call in receiving]) + self._working < RECEIVING
+        return sum([now_s - call.since_s < SLOW_S for call in receiving]) + self._working < most
+
+    def shed(self) -> None:
+        """Cancels what is slow to arrive, for want of memory."""
+        now_s = self._clock()
+        with self._lock:
+            slow = [call for call in self._receiving if now_s - call.since_s >= SLOW_S]
+        for call in slow:
+            call.event.call.cancel()
 
     def _receive(self, call: _Call) -> None:
         state = call.state

@@ -28,6 +28,7 @@ import grpc
 from grpc_status import rpc_status
 
 from bmad_processor.errors import Overloaded, Refused, StartError
+from bmad_processor.limit import Admission
 from bmad_processor.model import Signal
 from bmad_processor.quantities import split_endpoint
 from bmad_processor.security import Authenticator, Guard, ServerTls
@@ -147,10 +148,11 @@ class _Exports(grpc.GenericRpcHandler):
         raise error  # not reached: abort_with_status raises
 
 
-def _pool(config: GrpcConfig, consumer: Consumer) -> CountingPool:
+def _pool(config: GrpcConfig, consumer: Consumer, admission: Admission) -> CountingPool:
     threads = config.threads or (_WAITING_THREADS if consumer.may_wait else 0)
     if is_possible():
-        return ReceivingPool(threads)
+        most = config.max_recv_msg_size
+        return ReceivingPool(threads, most=lambda: admission.most_at_once(most), has_memory=admission.has_memory)
     return CountingPool(threads or 1)
 
 
@@ -165,6 +167,7 @@ class GrpcReceiver:
         self,
         config: GrpcConfig,
         consumer: Consumer,
+        admission: Admission | None = None,
         *,
         authenticator: Authenticator | None = None,
         reuse_port: bool = False,
@@ -172,7 +175,7 @@ class GrpcReceiver:
         self._config = config
         self._reuse_port = reuse_port
         self._credentials = None if config.tls is None else ServerTls(config.tls).credentials()
-        self._pool: Final = _pool(config, consumer)
+        self._pool: Final = _pool(config, consumer, admission or Admission())
         guard = None if authenticator is None else Guard(authenticator)
         self._exports = _Exports(consumer, self._pool, config.max_concurrent_requests, guard)
         self._server = grpc.server(  # type: ignore[no-untyped-call] # grpcio ships no types
@@ -188,6 +191,11 @@ class GrpcReceiver:
         What grpcio refuses itself (too large, unknown method) never reaches us and is not in here.
         """
         return dict(self._exports.refused)
+
+    def shed(self) -> None:
+        """Cancels requests that are slow to arrive, for want of memory; their senders send them again."""
+        if isinstance(self._pool, ReceivingPool):
+            self._pool.shed()
 
     @property
     def endpoint(self) -> str:
@@ -217,9 +225,9 @@ class GrpcReceiver:
     def _bind(self) -> int:
         endpoint = self._config.endpoint
         _, asked = split_endpoint(endpoint)
-        if asked:
+        if asked and not self._reuse_port:
             # grpcio is content when one of several addresses could be bound; a taken one must be an error
-            release(bind(endpoint, reuse_port=self._reuse_port))
+            release(bind(endpoint))
         port = asked
         bound = 0
         for _, host, _ in addresses(endpoint):

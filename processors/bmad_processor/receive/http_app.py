@@ -18,6 +18,7 @@ from typing import Any, Final
 import grpc
 
 from bmad_processor.errors import Overloaded, TooLarge
+from bmad_processor.limit import Admission, ByteBudget
 from bmad_processor.model import Signal
 from bmad_processor.security import Authenticator, Guard
 
@@ -40,7 +41,7 @@ _LARGE_JSON_BYTES: Final = 256 * 1024
 """Conversion runs at some ten MB/s: up to this size it holds up other connections for less than 30 ms."""
 
 _BUFFERED_LIMITS: Final = 4
-"""Bodies in hand may together hold this many times the limit of one body; beyond it senders are told to wait."""
+"""Bodies in hand may together hold this many times the limit of one body, when nobody gives a budget."""
 
 _WAITING_THREADS: Final = 16
 """For a consumer that may wait: as many requests share one write to the disk."""
@@ -62,7 +63,13 @@ class _Refused(Exception):
 class OtlpApp:
     """See the module."""
 
-    def __init__(self, config: HttpConfig, consumer: Consumer, authenticator: Authenticator | None) -> None:
+    def __init__(
+        self,
+        config: HttpConfig,
+        consumer: Consumer,
+        admission: Admission | None = None,
+        authenticator: Authenticator | None = None,
+    ) -> None:
         self._signals = config.signals_by_path
         self._limit = config.max_request_body_size
         self._most_requests = config.max_concurrent_requests
@@ -71,8 +78,7 @@ class OtlpApp:
         self._cors = Cors(config.cors)
         self._guard = None if authenticator is None else Guard(authenticator)
         self._limited = LimitedLog(_LOG)
-        self._buffered = 0
-        """Bytes of bodies being received or consumed; touched by the loop's thread only."""
+        self._admission = admission or Admission(ByteBudget(_BUFFERED_LIMITS * self._limit))
         self._requests = 0
         """In hand; touched by the loop's thread only."""
         self._refused: Counter[str] = Counter()
@@ -134,6 +140,8 @@ class OtlpApp:
         if content_type not in CONTENT_TYPES:
             said = "Content-Type must be application/x-protobuf or application/json"
             raise _Refused(refusal(415, grpc.StatusCode.INVALID_ARGUMENT, said))
+        if (limited := self._admission.refusal(signal)) is not None:
+            raise limited
         body = body_for(headers.get(b"content-encoding", b""), self._limit)
         if body is None:
             said = f"Content-Encoding must be one of {', '.join(ENCODINGS)}"
@@ -148,7 +156,7 @@ class OtlpApp:
             # waits for its disk: then the request, sent again, may be there twice, but it is there
             raise Overloaded("shutting down", retry_after_s=_BUSY_RETRY_S) from None
         finally:
-            self._buffered -= body.size
+            self._admission.give(body.held)
         return success(signal, content_type, accepted)
 
     @staticmethod
@@ -167,13 +175,9 @@ class OtlpApp:
             if event["type"] == "http.disconnect":
                 raise _Gone
             if chunk := event.get("body"):
-                held = body.size
-                try:
-                    body.feed(chunk)
-                finally:
-                    self._buffered += body.size - held
-                if self._buffered > _BUFFERED_LIMITS * self._limit:
-                    raise Overloaded("too many large requests at once", retry_after_s=_BUSY_RETRY_S)
+                body.feed(chunk)
+                self._admission.take(body.size - body.held, body.held)
+                body.held = body.size
             if not event.get("more_body"):
                 return
 
@@ -207,6 +211,12 @@ class _Asked:
         return await self._receive()
 
 
-def build_otlp_app(config: HttpConfig, consumer: Consumer, *, authenticator: Authenticator | None = None) -> OtlpApp:
+def build_otlp_app(
+    config: HttpConfig,
+    consumer: Consumer,
+    admission: Admission | None = None,
+    *,
+    authenticator: Authenticator | None = None,
+) -> OtlpApp:
     """ASGI application for the POST paths of ``config``; a trailing slash is tolerated."""
-    return OtlpApp(config, consumer, authenticator)
+    return OtlpApp(config, consumer, admission, authenticator)

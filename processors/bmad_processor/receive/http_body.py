@@ -37,6 +37,8 @@ class Body(Protocol):
 
     size: int
     """Bytes held so far, decompressed."""
+    held: int
+    """Of these, taken from the budget of bytes in hand; 0 at first."""
 
     def feed(self, chunk: bytes) -> None:
         """Take the next part. Raises TooLarge or Malformed."""
@@ -54,6 +56,7 @@ class IdentityBody:
         self._limit = limit
         self._chunks: list[bytes] = []
         self.size = 0
+        self.held = 0
 
     def feed(self, chunk: bytes) -> None:
         self.size += len(chunk)
@@ -89,6 +92,7 @@ class CompressedBody:
         self._members = 1
         self._member = new()
         self.size = 0
+        self.held = 0
 
     def feed(self, chunk: bytes) -> None:
         self._raw += len(chunk)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import uvicorn
 
 from bmad_processor.errors import StartError
+from bmad_processor.limit import Admission
 from bmad_processor.security import Authenticator, ServerTls
 
 from .config import HttpConfig
@@ -188,11 +189,12 @@ class HttpReceiver:
         self,
         config: HttpConfig,
         consumer: Consumer,
+        admission: Admission | None = None,
         *,
         authenticator: Authenticator | None = None,
         reuse_port: bool = False,
     ) -> None:
-        self._app = build_otlp_app(config, consumer, authenticator=authenticator)
+        self._app = build_otlp_app(config, consumer, admission, authenticator=authenticator)
         self._server = AsgiServer(
             self._app,
             config.endpoint,

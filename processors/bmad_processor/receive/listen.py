@@ -50,7 +50,7 @@ def _bind(family: socket.AddressFamily, host: str, port: int, *, reuse_port: boo
 def bind(endpoint: str, *, reuse_port: bool = False) -> list[socket.socket]:
     """One bound socket for every address of ``endpoint`` this machine has, all on the same port.
 
-    ``reuse_port`` lets other processes of ours bind it as well (SO_REUSEPORT); connections are spread over them.
+    With ``reuse_port`` other processes of this user that ask for it too may listen on the port as well.
     Raises StartError naming the address when one is taken or none can be bound.
     """
     found = addresses(endpoint)

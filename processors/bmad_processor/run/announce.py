@@ -99,7 +99,7 @@ class Announcer:
             return
         body = encode_events(events, hints)
         delivery = _Delivery(events, len(exporters), self._settle)
-        request = ExportRequest(Signal.LOGS, body, len(events) + len(hints), delivery.done)
+        request = ExportRequest(Signal.LOGS, body, len(events) + len(hints), delivery.done, is_urgent=True)
         for exporter in exporters:
             if not exporter.offer(request):
                 delivery.done(False)
@@ -126,14 +126,18 @@ class Announcer:
             events, self._undelivered = self._undelivered, []
         self._send(events, ())
 
-    def gauges(self, state: EngineState, settings: EngineSettings) -> list[GaugeRow | TokenRow]:
-        """Rows of every agent and host, once per closed pane. Called with the engine's lock held."""
+    def wants_gauges(self, state: EngineState, settings: EngineSettings) -> bool:
+        """Whether a pane was closed since the last gauges. Called with the engine's lock held."""
         until_ns = window.closed_until(state, settings)
         if not self._gauges_to or until_ns <= self._gauges_until_ns or not state.partitions:
-            return []
+            return False
         self._gauges_until_ns = until_ns
+        return True
+
+    def gauges(self, partitions: Iterable[Partition], settings: EngineSettings) -> list[GaugeRow | TokenRow]:
+        """Rows of these agents and hosts. Called with the engine's lock held."""
         rows: list[GaugeRow | TokenRow] = []
-        for partition in state.partitions.values():
+        for partition in partitions:
             rows += gauge_rows(partition, settings)
             rows += token_rows(partition)
         return rows

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from bmad_processor import engine, window
+from bmad_processor import agenda, engine
 from bmad_processor.decode import Decoder
 from bmad_processor.model import (
     Alert,
@@ -115,9 +115,7 @@ class EmbeddedHost:
             window_ns = -(-self._settings.window_ns // interval_ns) * interval_ns
             self._settings = replace(self._settings, interval_ns=interval_ns, window_ns=window_ns)
             # pane ends lie on another grid now; panes that are there stay as long as they are
-            next_end = window.closed_until(self._state, self._settings) + interval_ns
-            names = set().union(*self._state.due.values())
-            self._state.due = {next_end: names} if names else {}
+            agenda.rebuild(self._state, self._settings)
 
     @contextmanager
     def snapshot(self) -> Iterator[LiveSnapshot]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from bmad_processor.config import CollectorConfig
+from bmad_processor.config.agent_performance import AgentPerformanceConfig
 from bmad_processor.emit import ConsoleWriter
 from bmad_processor.emit.request import Exporter
+from bmad_processor.errors import StoreError
 from bmad_processor.model import Signal
 from bmad_processor.settings import SECOND, EngineSettings, Profiles
 from bmad_processor.store import Store
@@ -55,8 +58,7 @@ class EnginePart:
         )
 
     def _build_host(self, settings: EngineSettings) -> EngineHost:
-        performance = self._config.agent_performance
-        assert performance is not None, "a configuration with an engine has its processor"
+        _, performance = _engine_of(self._config)
         return EngineHost(
             settings,
             self._store,
@@ -73,6 +75,25 @@ class EnginePart:
         """Goes on where the store ends. Raises StoreError."""
         self.host.start()
         self.profiles.start(self._config.profiles)
+
+    def change(self, config: CollectorConfig) -> None:
+        """Other settings from now on, with panes of the same length; nothing that was learned is lost."""
+        self._config = config
+        settings, performance = _engine_of(config)
+        self.host.set_settings(settings, commit_interval_ns=performance.commit_interval)
+        self.profiles.look_at(config.profile_paths, interval_s=settings.interval_ns / SECOND)
+
+    def restart(self, config: CollectorConfig) -> None:
+        """As `change` with panes of another length: a last commit, and another host that goes on from it. Raises
+        StoreError; then no engine runs until it is restarted by a configuration that works."""
+        if self.host.trouble:  # what is not written would be forgotten
+            raise StoreError(f"the engine cannot be restarted while its store cannot be written: {self.host.trouble}")
+        self._config = config
+        settings, _ = _engine_of(config)
+        self.host.stop()
+        self.host = self._build_host(replace(settings, profiles=self.host.settings.profiles))
+        self.host.start()
+        self.profiles.look_at(config.profile_paths, interval_s=settings.interval_ns / SECOND)
 
     def stop(self) -> None:
         """Ends after a last commit; safe to call twice, and when `start` failed."""
@@ -93,3 +114,15 @@ class EnginePart:
             "profiles": self.profiles.status(),
             "announcer": self.announcer.counters(),
         }
+
+
+def interval_ns(config: CollectorConfig) -> int:
+    """Length of the panes that what is received is put into."""
+    return config.engine.interval_ns if config.engine is not None else 5 * SECOND
+
+
+def _engine_of(config: CollectorConfig) -> tuple[EngineSettings, AgentPerformanceConfig]:
+    settings, performance = config.engine, config.agent_performance
+    assert settings is not None, "asked for a configuration with an engine"
+    assert performance is not None, "the engine is made of it"
+    return settings, performance

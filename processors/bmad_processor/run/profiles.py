@@ -79,6 +79,17 @@ class ProfileKeeper:
         if self._paths:
             self._thread.start()
 
+    def look_at(self, paths: Sequence[Path], *, interval_s: float) -> None:
+        """Reads these files from now on, at once for the first time; what programs registered stays."""
+        with self._lock:
+            self._paths = tuple(paths)
+            self._interval_s = interval_s
+            self._seen = None
+            is_first = bool(paths) and self._thread.ident is None and not self._is_stopping.is_set()
+        self.refresh()
+        if is_first:
+            self._thread.start()
+
     def stop(self) -> None:
         """Ends the thread. Safe to call twice, and when it was never started."""
         self._is_stopping.set()

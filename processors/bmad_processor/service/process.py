@@ -18,8 +18,7 @@ from typing import BinaryIO
 
 from bmad_processor.config.schema import type_of
 from bmad_processor.errors import ConfigError, ProcessorError
-from bmad_processor.run.collector import Collector
-from bmad_processor.run.service import run_collector
+from bmad_processor.run.service import RELOAD, AnyCollector, run_collector
 from bmad_processor.settings import SECOND
 from bmad_processor.web import build_api
 
@@ -37,10 +36,14 @@ def serve(home: Home, configs: Sequence[Path], *, log: Path | None, on_ready: Ca
     identity = Identity.of(os.getpid())
     assert identity is not None, "this process runs"
 
-    def tell(collector: Collector) -> None:
-        write_record(home, _record(home, collector, identity, configs, log))
-        if on_ready is not None:
+    is_told = False
+
+    def tell(collector: AnyCollector) -> None:
+        nonlocal is_told
+        write_record(home, _record(home, collector, identity, configs, log))  # a reload may have moved something
+        if on_ready is not None and not is_told:
             on_ready()
+        is_told = True
 
     try:
         return run_collector(configs, build_api=build_api, on_ready=tell)
@@ -48,7 +51,9 @@ def serve(home: Home, configs: Sequence[Path], *, log: Path | None, on_ready: Ca
         forget(home, identity)
 
 
-def _record(home: Home, collector: Collector, identity: Identity, configs: Sequence[Path], log: Path | None) -> Record:
+def _record(
+    home: Home, collector: AnyCollector, identity: Identity, configs: Sequence[Path], log: Path | None
+) -> Record:
     api, grpc, http = None, None, None
     for name, address in collector.endpoints.items():
         component, _, protocol = name.rpartition("/")
@@ -96,7 +101,7 @@ def main(arguments: Sequence[str]) -> int:
     out = BoundedLog(home.log)
     sys.stdout = sys.stderr = out
     # before any thread, so that none of them takes a signal that the collector waits for
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, RELOAD})
     if asked.until_stdin_ends:
         _end_with(sys.stdin.buffer)
     try:

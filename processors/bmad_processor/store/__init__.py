@@ -11,10 +11,10 @@ from __future__ import annotations
 from .codec import alert_from_dict, alert_to_dict, event_from_dict, event_to_dict, hint_from_dict, hint_to_dict
 from .contract import Commit, Loaded, Reader, Snapshot, Store
 from .reader import StoreReader
-from .sqlite import SqliteStore
+from .sqlite import SqliteStore, share
 
 __all__ = [
-    "SqliteStore", "Store", "Commit", "Loaded",
+    "SqliteStore", "share", "Store", "Commit", "Loaded",
     "Reader", "Snapshot", "StoreReader",
     "alert_to_dict", "alert_from_dict", "event_to_dict", "event_from_dict", "hint_to_dict", "hint_from_dict",
 ]  # fmt: skip

@@ -17,7 +17,8 @@ from bmad_processor.settings import EngineSettings
 from bmad_processor.state import Partition
 from bmad_processor.state_json import load_partition
 
-from .schema import BUSY_TIMEOUT_MS, check_version, get_meta
+from .meta import latest_ns, summed_counters
+from .schema import BUSY_TIMEOUT_MS, check_version
 from .settings_codec import load_settings
 from .sqlite import translate_errors
 
@@ -87,13 +88,12 @@ class SqliteSnapshot:
         return None if row is None else int(row[0])
 
     def now_ns(self) -> int:
-        """The engine's clock at the last commit, 0 before the first."""
-        return int(get_meta(self._db, "now_ns") or 0)
+        """The engine's clock at the last commit, 0 before the first; of several engines the latest."""
+        return latest_ns(self._db)
 
     def counters(self) -> dict[str, int]:
-        """All counters of the engine."""
-        text = get_meta(self._db, "counters")
-        return json.loads(text) if text else {}
+        """All counters of the engine; of several engines the sums."""
+        return summed_counters(self._db)
 
     def partition_keys(self) -> list[str]:
         """Keys of all partitions."""

@@ -10,7 +10,7 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -24,6 +24,8 @@ from .codec import alert_to_dict, event_from_dict, event_to_dict, hint_to_dict
 from .contract import Commit, Loaded
 from .history import HistoryWriter
 from .lock import OwnerLock
+from .meta import COUNTERS, NOW, Share, fold, latest_ns, n_shares
+from .rescue import is_damaged, rescue
 from .schema import BUSY_TIMEOUT_MS, get_meta, prepare, set_meta
 from .settings_codec import dump_settings
 
@@ -47,24 +49,40 @@ class SqliteStore:
 
     Calls may come from any thread, one at a time is served. Raises StoreError when the file is owned by another
     collector, damaged, or of an unknown schema version.
+
+    Several engines may share one file, each with its own partitions: each opens it with its ``worker`` number and
+    ``owns``, and the process that started them holds the file for all of them (`share`).
     """
 
-    def __init__(self, path: str, *, history_size: int = 1000, max_alerts: int = 1000) -> None:
-        """``history_size`` is points per series, ``max_alerts`` alert episodes kept in all."""
+    def __init__(
+        self,
+        path: str,
+        *,
+        history_size: int = 1000,
+        max_alerts: int = 1000,
+        worker: int | None = None,
+        owns: Callable[[str], bool] | None = None,
+    ) -> None:
+        """``history_size`` is points per series, ``max_alerts`` alert episodes kept in all.
+
+        ``worker`` is the number of this engine among those that share the file; None: it is the only one. ``owns``
+        says of the key of a partition whether it is this engine's; by default all are.
+        """
         self.path = path
         self._max_alerts = max_alerts
+        self._share = Share(worker)
+        self._owns = owns or _all
         self._mutex = threading.Lock()
-        self._owner = OwnerLock(path)
+        self._owner = OwnerLock(path) if worker is None else None
         self._db: sqlite3.Connection | None = None
         try:
             with translate_errors(path):
-                db = self._db = sqlite3.connect(
-                    path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000
-                )
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = NORMAL")
-                db.execute(f"PRAGMA journal_size_limit = {WAL_SIZE_LIMIT_BYTES}")
+                if worker is None and is_damaged(path):
+                    rescue(path, history_size)
+                db = self._db = connect(path)
                 prepare(db, path, history_size)
+                if worker is None:
+                    fold(db, self._share, shares=1)
                 self._history = HistoryWriter(db, history_size)
         except BaseException:
             self.close()
@@ -76,6 +94,8 @@ class SqliteStore:
             partitions: dict[str, str] = {}
             damaged: list[tuple[str, str | None, str]] = []
             for key, payload in db.execute("SELECT key, payload FROM partitions"):
+                if not self._owns(str(key)):
+                    continue
                 reason = _damage(key, payload)
                 if reason is None:
                     partitions[key] = payload
@@ -86,16 +106,18 @@ class SqliteStore:
                 "SELECT event_id, payload FROM notification_log WHERE sent_ns IS NULL ORDER BY created_ns, rowid"
             ):
                 try:
-                    unsent.append(event_from_dict(json.loads(payload)))
+                    event = event_from_dict(json.loads(payload))
+                    if self._owns(str(event.alert.key)):
+                        unsent.append(event)
                 except ValueError as error:
                     damaged.append((f"event {event_id}", payload, str(error)))
             self._quarantine(db, damaged)
-            counters = get_meta(db, "counters")
-            now_ns = get_meta(db, "now_ns")
+            counters = get_meta(db, self._share.of(COUNTERS))
             return Loaded(
                 partitions=partitions,
                 counters=json.loads(counters) if counters else {},
-                now_ns=int(now_ns) if now_ns else 0,
+                # where this engine stopped; one that never wrote anything begins where the others are
+                now_ns=int(get_meta(db, self._share.of(NOW)) or latest_ns(db)),
                 unsent=unsent,
                 quarantined=len(damaged),
             )
@@ -115,8 +137,8 @@ class SqliteStore:
             self._write_events(db, commit.events, commit.now_ns)
             self._write_hints(db, commit.hints)
             self._history.write(commit.history)
-            set_meta(db, "counters", json.dumps(dict(commit.counters)))
-            set_meta(db, "now_ns", str(commit.now_ns))
+            set_meta(db, self._share.of(COUNTERS), json.dumps(dict(commit.counters)))
+            set_meta(db, self._share.of(NOW), str(commit.now_ns))
 
     def mark_sent(self, event_ids: Sequence[str], time_ns: int) -> None:
         """Notes confirmed deliveries. Lost at power loss they are sent again under the same id, which is harmless."""
@@ -134,13 +156,23 @@ class SqliteStore:
                 (dump_settings(settings), time_ns),
             )
 
+    def fit(self, *, history_size: int, max_alerts: int) -> None:
+        """Other bounds from now on; of a history that is too long the newest points are kept. Raises StoreError."""
+        with self._mutex:
+            self._max_alerts = max_alerts
+            if self._db is not None:
+                with translate_errors(self.path):
+                    prepare(self._db, self.path, history_size)
+                self._history = HistoryWriter(self._db, history_size)
+
     def close(self) -> None:
         """Closes the file and gives it free."""
         with self._mutex:
             if self._db is not None:
                 self._db.close()
                 self._db = None
-            self._owner.release()
+            if self._owner is not None:
+                self._owner.release()
 
     def __enter__(self) -> SqliteStore:
         return self
@@ -215,6 +247,48 @@ class SqliteStore:
             "%d damaged rows of %s were moved to its table 'quarantine', the first: %s (%s)",
             len(damaged), self.path, damaged[0][0], damaged[0][2],
         )  # fmt: skip
+
+
+@contextmanager
+def share(path: str, *, workers: int, history_size: int = 1000) -> Iterator[int]:
+    """Holds ``path`` for the ``workers`` engines of other processes, from before the first opens it until the last has
+    closed it. Gives the lock's descriptor: a process that inherits it holds the file too, until it ends.
+
+    Makes the tables and fits the history, so that they find them ready. What engines counted in an earlier run, when
+    they were more or fewer, goes on with worker 0. Raises StoreError as `SqliteStore` does.
+    """
+    owner = OwnerLock(path)
+    try:
+        with translate_errors(path):
+            if is_damaged(path):
+                rescue(path, history_size)
+            db = connect(path)
+            try:
+                prepare(db, path, history_size)
+                if n_shares(db) != workers:
+                    fold(db, Share(0), shares=workers)
+            finally:
+                db.close()
+        yield owner.fileno()
+    finally:
+        owner.release()
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """A connection for writing."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(f"PRAGMA journal_size_limit = {WAL_SIZE_LIMIT_BYTES}")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _all(_: str) -> bool:
+    return True
 
 
 def _damage(key: object, payload: object) -> str | None:

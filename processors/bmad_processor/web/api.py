@@ -19,12 +19,15 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from bmad_processor.errors import ConfigError, ProfileError, StoreError, Unanswerable
+from bmad_processor.export.families import Family
 from bmad_processor.read_model import ReadModel, answer
 from bmad_processor.security import Authenticator
+from bmad_processor.self_telemetry import Health
 
 from .auth import AuthCheck
 from .hosts import HostCheck
 from .json_response import FiniteJsonResponse
+from .own import own_routes
 from .profiles import PutProfile, profile_routes
 
 logger = logging.getLogger(__name__)
@@ -36,14 +39,16 @@ def build_api(
     *,
     allowed_hosts: Iterable[str] = (),
     put_profile: PutProfile | None = None,
+    health: Callable[[], Health] | None = None,
+    families: Callable[[], Iterable[Family]] | None = None,
     authenticator: Authenticator | None = None,
 ) -> ASGIApp:
     """The application. ``status`` gives the collector's own numbers (called in a worker thread, at any time).
 
     ``allowed_hosts`` are host names, beside ``localhost``, names without a dot and literal addresses, under which the
     API may be asked for, such as the host of the endpoint it listens on. ``put_profile`` changes profiles (called in a
-    worker thread); without it they can only be read. ``authenticator`` is asked about every request but those for
-    `/healthz`. The application needs no lifespan.
+    worker thread); without it they can only be read. ``health`` (takes no lock) and ``families`` are what the collector
+    says about itself. ``authenticator`` is asked about every request but probes. The application needs no lifespan.
     """
 
     # plain functions: starlette runs them in worker threads, so a slow disk never holds up the event loop
@@ -67,6 +72,7 @@ def build_api(
     return Starlette(
         routes=[
             Route("/healthz", is_alive),
+            *own_routes(health, families, lambda: read_model.export(with_history=False)),
             Route("/api/v1/status", tell_status),
             *profile_routes(put_profile),
             Route("/api/performance", show_dashboard),

@@ -12,8 +12,8 @@ from bmad_processor.security import Authenticator, Guard
 
 from .json_response import FiniteJsonResponse
 
-OPEN_PATHS: Final = frozenset({"/healthz"})
-"""Answered to everybody: they tell nothing, and probes have no credentials."""
+OPEN_PATHS: Final = frozenset({"/healthz", "/health/live", "/health/ready"})
+"""Answered to everybody: they tell only how the collector is, and probes have no credentials."""
 
 
 class AuthCheck:

@@ -6,7 +6,8 @@ Everything that is not used is counted in the engine state under one of these na
 ``future``          the event time was too far ahead of the arrival and was replaced by it (the sample is used)
 ``without_time``    no event time; the arrival time was taken (the sample is used)
 ``repeated``        a cumulative point that is not newer than the last one of its stream
-``streams_dropped`` the partition has `max_streams` streams already
+``streams_dropped`` the partition has `max_streams` streams already, all of them in use
+``streams_expired`` streams, silent for long, that made room for new ones
 ``instances_folded`` the partition has `max_instances` instances; the sample counts for a common one
 ``names_folded``    the partition has `max_names` custom and reported values; the reading counts for a common one
 ``models_folded``   the partition has `max_models` models and workflows; the tokens count for a common one
@@ -60,6 +61,7 @@ def add(state: EngineState, partition: Partition, sample: Sample, settings: Engi
     instance = _instance(state, partition, sample.instance, settings)
     _note_metrics(partition.instances[instance], sample, time_ns)
     pane = _pane(partition, time_ns - time_ns % settings.interval_ns)
+    pane.text = ""
     match sample:
         case TaskSample():
             _add_tasks(partition, pane, instance, sample, time_ns)
@@ -115,14 +117,19 @@ def _note_metrics(instance: Instance, sample: Sample, time_ns: int) -> None:
 
 def drop_before(partition: Partition, begin_ns: int) -> None:
     """Forgets panes that start before ``begin_ns``."""
-    if partition.panes and partition.panes[0].start_ns < begin_ns:
-        partition.panes = [pane for pane in partition.panes if pane.start_ns >= begin_ns]
+    panes = partition.panes
+    n = 0
+    while n < len(panes) and panes[n].start_ns < begin_ns:
+        n += 1
+    if n:
+        del panes[:n]
 
 
 def forget_gone(partition: Partition, gone_before_ns: int) -> None:
     """Forgets instances, and their streams, that were last heard of before ``gone_before_ns``."""
-    gone = {name for name, instance in partition.instances.items() if instance.last_seen_ns < gone_before_ns}
+    gone = [name for name, instance in partition.instances.items() if instance.last_seen_ns < gone_before_ns]
     if gone:
+        partition.sums = None
         for name in gone:
             del partition.instances[name]
         partition.streams = {key: stream for key, stream in partition.streams.items() if key[1] not in gone}

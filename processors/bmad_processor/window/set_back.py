@@ -23,6 +23,8 @@ def set_back(state: EngineState, time_ns: int, settings: EngineSettings) -> None
     by_ns -= by_ns % settings.interval_ns
     state.now_ns -= by_ns
     state.due = {end_ns - by_ns: names for end_ns, names in state.due.items()}
+    state.early = {at_ns - by_ns: names for at_ns, names in state.early.items()}
+    state.next_ns -= by_ns
     for partition in state.partitions.values():
         _move(partition, by_ns)
 
@@ -30,8 +32,16 @@ def set_back(state: EngineState, time_ns: int, settings: EngineSettings) -> None
 def _move(partition: Partition, by_ns: int) -> None:
     partition.first_seen_ns -= by_ns
     partition.last_seen_ns -= by_ns
+    if partition.due_ns:
+        partition.due_ns -= by_ns
+    if partition.early_ns:
+        partition.early_ns -= by_ns
+    if partition.swept_ns:
+        partition.swept_ns -= by_ns
+    partition.sums = None
     for pane in partition.panes:
         pane.start_ns -= by_ns
+        pane.text = ""
     for instance in partition.instances.values():
         instance.first_seen_ns -= by_ns
         instance.last_seen_ns -= by_ns
@@ -44,6 +54,8 @@ def _move(partition: Partition, by_ns: int) -> None:
     for condition in partition.conditions.values():
         condition.silent_until_ns -= by_ns
         condition.last_data_ns -= by_ns
+        if condition.held_until_ns:
+            condition.held_until_ns -= by_ns
     for latest in partition.latest.values():
         latest.time_ns -= by_ns
     for named in partition.names.values():

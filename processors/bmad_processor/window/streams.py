@@ -1,4 +1,8 @@
-"""Cumulative streams a partition follows: the last point of each, within a bound."""
+"""Cumulative streams a partition follows: the last point of each, within a bound.
+
+They go with their instance. Those of an instance that makes ever new ones give their places, once there is no room, to
+new ones when they have been silent for long.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +33,26 @@ def stream_of(
     key = (kind, instance, name)
     stream = partition.streams.get(key)
     if stream is None:
-        if len(partition.streams) >= settings.max_streams:
+        if len(partition.streams) >= settings.max_streams and not _make_room(state, partition, settings):
             state.count("streams_dropped")
             return None
         stream = partition.streams[key] = Stream(0, 0)
     return stream
+
+
+def _make_room(state: EngineState, partition: Partition, settings: EngineSettings) -> bool:
+    """Forgets the streams that have been silent for as long as makes an instance forgotten; looked for once a pane."""
+    pane_ns = state.now_ns - state.now_ns % settings.interval_ns
+    if partition.swept_ns == pane_ns:
+        return False
+    partition.swept_ns = pane_ns
+    silent_ns = pane_ns - settings.gone_after_ns
+    silent = [key for key, stream in partition.streams.items() if stream.time_ns < silent_ns]
+    for key in silent:
+        del partition.streams[key]
+    if silent:
+        state.count("streams_expired", len(silent))
+    return bool(silent)
 
 
 def is_beginning_known(

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint types contracts unit test-integration bench docs venv clean
+.PHONY: help demo test lint types contracts unit test-integration conformance fuzz bench docs venv clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -41,8 +41,20 @@ test-integration: $(STAMP)  ## peers that need npm, Go or Debian packages, fault
 	tests/integration/setup.sh
 	$(BIN)/python -m pytest -m "integration or faults or long"
 
+conformance: $(STAMP)  ## the OTLP scoreboard beside rotel and the stock Collector; TARGET=grpc=h:p,http=h:p asks another
+	tests/conformance/setup.sh >&2
+	$(BIN)/python -m tests.conformance.scoreboard $(TARGET)
+
+fuzz: $(STAMP)  ## RUNS=100000 mutated requests into each of the decoders, JSON, decompression and HTTP
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,fuzz]'
+	@for target in traces metrics logs json body http; do $(BIN)/python -m tests.fuzz.harness $$target --runs $(or $(RUNS),100000) || exit 1; done
+	@$(BIN)/python -m tests.fuzz.evolve --runs $(or $(RUNS),100000)
+
 bench: $(STAMP)  ## the published figures
 	$(BIN)/python benchmarks/engine_step.py
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/collector.py
+	$(BIN)/python benchmarks/collector.py --sustain 60
 	$(BIN)/python benchmarks/receive.py
 	$(BIN)/python benchmarks/sdk_overhead.py --peers
 	$(BIN)/python benchmarks/monitor.py

@@ -84,7 +84,7 @@ def of(body: bytes, sender: int) -> bytes:
 
 
 def run(n_agents: int, rate: int, seconds: float) -> None:
-    settings = EngineSettings(max_agents=2 * n_agents, early_interval_ns=SECOND // 10)
+    settings = EngineSettings(max_agents=2 * n_agents, early_interval_ns=SECOND // 50)
     judge, dump = Meter(engine, "_judge"), Meter(commit, "dump_partition")
     n_senders = max(1, n_agents // PER_SENDER)
     body = template(1, SPANS, PER_SENDER, offset=1_000_000)  # Agent1000000 to Agent1000009

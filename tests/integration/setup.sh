@@ -37,6 +37,10 @@ for list in vendors/*.txt; do
   touch "$venv/.installed"
 done
 
+# other receivers, for the scoreboard --------------------------------------------------------------------------------
+
+../conformance/setup.sh || fail "tests/conformance/setup.sh failed"
+
 # JavaScript ---------------------------------------------------------------------------------------------------------
 
 cd js

@@ -44,16 +44,17 @@ class Ran:
     history: list[HistoryPoint] = field(default_factory=list)
     state: EngineState = field(default_factory=EngineState)
     settings: EngineSettings = SETTINGS
-    stored: dict[str, str] = field(default_factory=dict)
-    """What a store would have: a dump of every partition from when it was changed last."""
+    stored: dict[str, str] | None = None
+    """What a store would have, if there is one: a dump of every partition from when it was changed last."""
 
     def step(self, batch: Batch, limit: int | None = None) -> Step:
         step = engine.step(self.state, batch, self.settings, limit=limit)
         outputs = step.outputs
-        for name in step.removed:
-            self.stored.pop(name, None)
-        for name in step.changed:
-            self.stored[name] = dump_partition(self.state.partitions[name])
+        if self.stored is not None:
+            for name in step.removed:
+                self.stored.pop(name, None)
+            for name in step.changed:
+                self.stored[name] = dump_partition(self.state.partitions[name])
         self.events += outputs.events
         self.alerts += outputs.alerts
         self.hints += outputs.hints
@@ -61,6 +62,7 @@ class Ran:
         return step
 
     def restart(self) -> None:
+        assert self.stored is not None
         self.state = engine.restore(
             [load_partition(text) for text in self.stored.values()],
             now_ns=self.state.now_ns,
@@ -108,7 +110,7 @@ def test_restarting_anywhere_changes_nothing(
 ) -> None:
     steady = with_ending(batches)
     stops = data.draw(st.sets(st.integers(0, len(steady) - 1), max_size=4))
-    restarted = Ran(settings=settings)
+    restarted = Ran(settings=settings, stored={})
     for at, batch in enumerate(steady):
         if at in stops:
             restarted.restart()

@@ -123,11 +123,14 @@ def _hex(n_bytes: int) -> Callable[[Any], bytes]:
 
 
 def _enum(enum: EnumDescriptor, *, is_strict: bool) -> Callable[[Any], int]:
+    # a dict of our own: protobuf's raises SystemError when it is asked for a lone surrogate
+    numbers = {known.name: known.number for known in enum.values}
+
     def convert(value: Any) -> int:
-        if type(value) is str and (known := enum.values_by_name.get(value)):
+        if type(value) is str and (number := numbers.get(value)) is not None:
             if is_strict:
-                raise _Invalid(f"expected the number of the enum value, {known.number}")
-            return known.number
+                raise _Invalid(f"expected the number of the enum value, {number}")
+            return number
         return _integer(value)
 
     return convert

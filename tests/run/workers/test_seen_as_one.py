@@ -8,9 +8,10 @@ import os
 import signal as signals
 from pathlib import Path
 
-from bmad_processor.config import load_config
+from bmad_processor.config import CollectorConfig, load_config
 from bmad_processor.model import Signal
-from bmad_processor.run.workers.start import Start, config_of_worker, listeners
+from bmad_processor.receive import GrpcConfig, HttpConfig, OtlpReceiverConfig, ProtocolsConfig
+from bmad_processor.run.workers.start import Start, config_of_worker, listeners, socket_files
 from bmad_processor.run.workers.sums import summed
 from tests.run import otlp
 from tests.run.collectors import Api, eventually, write_config
@@ -109,3 +110,25 @@ def test_a_configuration_arrives_as_it_was(tmp_path: Path) -> None:
     path.write_text(json.dumps(tree))
     start = Start("1", 1, 2, load_config([path]), is_colored=False)
     assert Start.read(start.frame()[6:]) == start
+
+
+def test_a_socket_file_is_of_the_first_worker() -> None:
+    """It cannot be shared as a port can."""
+
+    class AtFile(GrpcConfig):
+        transport: str = "unix"
+
+    receiver = OtlpReceiverConfig(protocols=ProtocolsConfig(http=HttpConfig()))
+    protocols = receiver.protocols.model_copy(update={"grpc": AtFile.model_construct(endpoint="/run/otlp.sock")})
+    receiver = receiver.model_copy(update={"protocols": protocols})
+    config = CollectorConfig({"otlp": receiver}, {}, {}, {}, {}, workers=2)
+    assert listeners(config) == {"otlp/http": "localhost:4318"}
+    assert socket_files(config) == {"otlp/grpc": "/run/otlp.sock"}
+    first, second = (config_of_worker(config, n, {"otlp/http": "localhost:1"}).receivers["otlp"] for n in range(2))
+    assert isinstance(first, OtlpReceiverConfig)
+    assert isinstance(second, OtlpReceiverConfig)
+    assert first.protocols.grpc is not None
+    assert first.protocols.grpc.endpoint == "/run/otlp.sock"
+    assert second.protocols.grpc is None
+    assert second.protocols.http is not None
+    assert second.protocols.http.endpoint == "localhost:1"

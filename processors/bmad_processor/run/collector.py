@@ -75,6 +75,11 @@ class Collector:
         """The second half of `start`."""
         self._try(self._graph.listen)
         self._is_running = True
+        self._say_notices()
+
+    def _say_notices(self) -> None:
+        for notice in self._graph.notices():
+            _LOG.info("%s", notice)
 
     def _try(self, begin: Callable[[], None]) -> None:
         with self._life:
@@ -103,6 +108,7 @@ class Collector:
                 _LOG.error("the configuration is as it was: %s", error)
                 raise
             self._reloads.note("applied", "; ".join(said) or "nothing has changed")
+            self._say_notices()
         _LOG.info("configuration %d is in force: %s", self._reloads.generation, self._reloads.last_message)
         return said
 

@@ -46,7 +46,7 @@ from .part import Listener, Part
 from .pipeline import Pipeline
 from .routing import limited_signals, processors_of, routes_of
 from .shelf import Shelf
-from .telemetry_parts import SelfTelemetry
+from .telemetry_parts import MetricsPage, SelfTelemetry
 from .workers.place import Place
 
 _LOG: Final = logging.getLogger("bmad_otel.collector")
@@ -287,6 +287,15 @@ class Graph:
         thread = threading.Thread(target=stop, name=f"bmad-leave-{name}", daemon=True)
         thread.start()
         self._leaving = [t for t in self._leaving if t.is_alive()] + [thread]
+
+    def notices(self) -> list[str]:
+        """What parts that have started do without, each once."""
+        found = []
+        for part in list(self.extensions.parts.values()):
+            if isinstance(part, MetricsPage) and part.notice:
+                found.append(part.notice)
+                part.notice = ""
+        return found
 
     def endpoints(self) -> dict[str, str]:
         """Component to the address it really listens on, such as ``otlp/grpc`` and ``api``."""

@@ -51,7 +51,7 @@ def is_possible() -> bool:
 class _Call:
     """A call whose request is asked for, or will be. As far as grpcio looks it is a future."""
 
-    __slots__ = ("_done", "deserializer", "event", "since_s", "state", "work")
+    __slots__ = ("_done", "deserializer", "event", "held_bytes", "since_s", "state", "work")
 
     def __init__(self, event: Any, state: Any, deserializer: Any, work: Callable[[Callable[[], Any]], None]) -> None:
         self.event = event
@@ -59,6 +59,8 @@ class _Call:
         self.deserializer = deserializer
         self.work = work
         self.since_s = 0.0
+        self.held_bytes = 0
+        """Of its request, once that is there."""
         self._done: Callable[[Any], None] | None = None
 
     def add_done_callback(self, done: Callable[[Any], None]) -> None:
@@ -102,11 +104,12 @@ class ReceivingPool(CountingPool):
         self,
         threads: int = 0,
         *,
-        most: Callable[[], int] = lambda: 16,
+        most: Callable[[int], int] = lambda _: 16,
         has_memory: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``most`` requests are received at once; the others wait in their senders, so what is in memory stays bounded.
+        """``most`` requests are received at once beside so many bytes of requests that are in work; the others wait in
+        their senders, so what is in memory stays bounded.
         ``has_memory`` says whether another one may be beside those that are slow."""
         super().__init__(threads or 1)  # one is for what is not a unary call
         self._has_workers = threads > 0
@@ -119,6 +122,8 @@ class ReceivingPool(CountingPool):
         self._waiting: deque[_Call] = deque()
         self._working = 0
         """Received, and with a worker or on the way to one."""
+        self._held_bytes = 0
+        """Of these."""
         self._timer: threading.Timer | None = None
 
     @property
@@ -171,8 +176,8 @@ class ReceivingPool(CountingPool):
         self._receive_next()
 
     def _has_room(self, now_s: float) -> bool:
-        receiving, most = self._receiving, self._most()
-        if self._has_workers and self._working >= self._max_workers:
+        receiving, most = self._receiving, self._most(self._held_bytes)
+        if not most or (self._has_workers and self._working >= self._max_workers):
             return False
         if len(receiving) < most:
             return True
@@ -202,6 +207,7 @@ class ReceivingPool(CountingPool):
                 self._working += 1
             try:
                 result = take(event)
+                self._hold(call)
                 # without a request the call may end any moment, which only this thread knows: not for a worker
                 if result[0] is None and not (self._has_workers and call.state.request is not None):
                     _handle(call)
@@ -224,9 +230,16 @@ class ReceivingPool(CountingPool):
         finally:
             self._done(call)
 
+    def _hold(self, call: _Call) -> None:
+        request = call.state.request
+        with self._lock:
+            call.held_bytes = len(request) if isinstance(request, bytes) else 0
+            self._held_bytes += call.held_bytes
+
     def _done(self, call: _Call) -> None:
         with self._lock:
             self._working -= 1
+            self._held_bytes -= call.held_bytes
         call.finish()
         self._receive_next()
 

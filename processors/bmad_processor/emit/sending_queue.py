@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
+from bmad_processor.histogram import COUNT_BOUNDS, Histogram
+
 from .backoff import Backoff
 from .failure_log import FailureLog
 from .lanes import PATIENCE_S, Lanes, Waiting
@@ -96,6 +98,8 @@ class SendingQueue:
         draw: Callable[[], float] = random.random,
     ) -> None:
         self.may_wait = disk is not None
+        self.joined: Final = Histogram(COUNT_BOUNDS)
+        """Requests in each export call."""
         self._name = name
         self._sender = sender
         self._n_consumers = queue.num_consumers
@@ -387,6 +391,7 @@ class SendingQueue:
             try:
                 with self._changed:
                     self._tally.counts["calls"] += 1
+                self.joined.observe(len(taken))
                 rejected = self._sender.send(request)
             except Transient as error:
                 self._failures.failed(str(error))

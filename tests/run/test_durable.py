@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from bmad_processor.errors import Overloaded
 from bmad_processor.model import Signal
 
@@ -46,7 +48,7 @@ def test_what_was_acknowledged_goes_out_after_a_restart(
 
 
 def test_the_queue_of_an_exporter_that_is_gone_stays_and_is_named(
-    tmp_path: Path, backend_endpoint: str, backend: Backend, caplog: object
+    tmp_path: Path, backend_endpoint: str, backend: Backend, caplog: pytest.LogCaptureFixture
 ) -> None:
     backend.answer = Overloaded("not now", retry_after_s=60)
     with embedded(durable(tmp_path, backend_endpoint)) as collector:
@@ -55,7 +57,7 @@ def test_the_queue_of_an_exporter_that_is_gone_stays_and_is_named(
     with embedded(write_config(tmp_path)):
         pass
     assert left.exists()
-    assert f"{left} is the queue of an exporter that is not configured any more" in caplog.text  # type: ignore[attr-defined]
+    assert f"{left} is the queue of an exporter that is not there any more" in caplog.text
 
 
 def test_a_clock_set_back_by_an_hour_holds_nothing_up(tmp_path: Path) -> None:

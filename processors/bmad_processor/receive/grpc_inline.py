@@ -172,14 +172,16 @@ class ReceivingPool(CountingPool):
 
     def _has_room(self, now_s: float) -> bool:
         receiving, most = self._receiving, self._most()
-        if len(receiving) + self._working < most:
+        if self._has_workers and self._working >= self._max_workers:
+            return False
+        if len(receiving) < most:
             return True
         if len(receiving) >= MAX_RECEIVING or not self._has_memory():
             oldest = next(iter(receiving), None)
             if oldest is not None and now_s - oldest.since_s > PATIENCE_S:
                 oldest.event.call.cancel()
             return False
-        return sum([now_s - call.since_s < SLOW_S for call in receiving]) + self._working < most
+        return sum([now_s - call.since_s < SLOW_S for call in receiving]) < most
 
     def shed(self) -> None:
         """Cancels what is slow to arrive, for want of memory."""
@@ -200,7 +202,8 @@ class ReceivingPool(CountingPool):
                 self._working += 1
             try:
                 result = take(event)
-                if result[0] is None and not self._has_workers:
+                # without a request the call may end any moment, which only this thread knows: not for a worker
+                if result[0] is None and not (self._has_workers and call.state.request is not None):
                     _handle(call)
                 elif result[0] is None:
                     with contextlib.suppress(RuntimeError):  # shut down, and grpcio has ended the call

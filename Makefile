@@ -52,6 +52,9 @@ fuzz: $(STAMP)  ## RUNS=100000 mutated requests into each of the decoders, JSON,
 
 bench: $(STAMP)  ## the published figures
 	$(BIN)/python benchmarks/engine_step.py
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/collector.py
+	$(BIN)/python benchmarks/collector.py --sustain 60
 	$(BIN)/python benchmarks/receive.py
 	$(BIN)/python benchmarks/sdk_overhead.py --peers
 	$(BIN)/python benchmarks/monitor.py

@@ -84,7 +84,7 @@ def of(body: bytes, sender: int) -> bytes:
 
 
 def run(n_agents: int, rate: int, seconds: float) -> None:
-    settings = EngineSettings(max_agents=2 * n_agents, early_interval_ns=SECOND // 10)
+    settings = EngineSettings(max_agents=2 * n_agents, early_interval_ns=SECOND // 50)
     judge, dump = Meter(engine, "_judge"), Meter(commit, "dump_partition")
     n_senders = max(1, n_agents // PER_SENDER)
     body = template(1, SPANS, PER_SENDER, offset=1_000_000)  # Agent1000000 to Agent1000009
@@ -97,7 +97,7 @@ def run(n_agents: int, rate: int, seconds: float) -> None:
         announcer = Announcer(store, events_to=[], gauges_to=[], console=None)
         owner = host.EngineHost(settings, store, announcer, commit_interval_ns=SECOND)
         owner.start()
-        decoder = Decoder(interval_ns=settings.interval_ns)
+        decoder = Decoder(interval_ns=settings.interval_ns, max_agents=settings.max_agents)
         waits: list[float] = []
         patching_s = cpu_s = 0.0
         n = n_begin = 0

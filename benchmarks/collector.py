@@ -11,7 +11,8 @@ one after the other, round by round; of each the best round counts, since noise 
 ``--sustain`` sends 10,000 spans a second for so many seconds instead, over gRPC and over HTTP, to one after the other:
 share of one core, resident memory, spans sent and received.
 
-`rotel` comes with ``pip install -e '.[bench]'``; the stock Collector's binary is given by ``--collector``.
+`rotel` comes with ``pip install -e '.[bench]'``; the stock Collector's binary is where `make conformance` puts it, or
+is given by ``--collector``.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from stream import Stream
 
 ROUND_SPANS = 100_000
 """About half a second of CPU, so that what happens once a second is in most rounds."""
+
+STOCK = Path(__file__).parents[1] / ".bench" / "peers" / "otelcol"
 
 SETTLE_S = 0.3
 """What was taken is passed on, committed and cleaned up."""
@@ -69,7 +72,7 @@ def one_round(server: Server, backend: Backend | None, stream: Stream) -> float:
     return stream.n_items / (cpu_seconds(server.pid) - before)
 
 
-def starters(collector: Path | None) -> dict[str, Callable[[Path, int], Server]]:
+def starters(collector: Path) -> dict[str, Callable[[Path, int], Server]]:
     """By name, everything there is on this machine."""
     found: dict[str, Callable[[Path, int], Server]] = {"ours": ours}
     binary = rotel_binary()
@@ -77,8 +80,8 @@ def starters(collector: Path | None) -> dict[str, Callable[[Path, int], Server]]
         print("rotel is not installed (pip install -e '.[bench]'): not compared")
     else:
         found["rotel"] = lambda folder, port: rotel(binary, folder, port)
-    if collector is None or not collector.is_file():
-        print(f"no binary of the stock Collector{f' at {collector}' if collector else ' (--collector)'}: not compared")
+    if not collector.is_file():
+        print(f"no binary of the stock Collector at {collector} (--collector): not compared")
     else:
         found["stock Collector"] = lambda folder, port: stock(collector.resolve(), folder, port)
     return found
@@ -155,7 +158,7 @@ def main() -> None:
     parser.add_argument("--spans", type=int, nargs="+", default=[100, 512], help="spans a request")
     parser.add_argument("--agents", type=int, default=2, help="agents in the stream")
     parser.add_argument("--ids", type=int, nargs="+", default=[16], help="lengths of the attribute of a span's own")
-    parser.add_argument("--collector", type=Path, help="binary of the stock Collector")
+    parser.add_argument("--collector", type=Path, default=STOCK, help="binary of the stock Collector")
     parser.add_argument("--sustain", type=int, metavar="SECONDS", help="10,000 spans a second for so long")
     arguments = parser.parse_args()
     found = starters(arguments.collector)

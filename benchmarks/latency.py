@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("--spread", type=float, default=20.0, help="seconds over which the failing spans are sent")
     arguments = parser.parse_args()
     print(f"load of the machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    for early in ("100ms", "0s"):
+    for early in ("20ms", "0s"):
         run(early, arguments.rate, arguments.agents, arguments.alerts, arguments.spread)
 
 

@@ -73,7 +73,7 @@ def test_production_file_is_right_and_keeps_what_it_acknowledged() -> None:
 
 def test_settings_not_written_are_those_of_the_engine() -> None:
     # embedded, an engine is asked once an interval; behind receivers bad news cannot wait for that
-    assert AgentPerformanceConfig().to_settings(Profiles()) == EngineSettings(early_interval_ns=SECOND // 10)
+    assert AgentPerformanceConfig().to_settings(Profiles()) == EngineSettings(early_interval_ns=SECOND // 50)
 
 
 def test_stock_file_names_only_what_it_defines() -> None:

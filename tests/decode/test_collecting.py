@@ -128,7 +128,8 @@ def test_spans_of_ever_new_panes_are_all_counted() -> None:
 
 def test_what_is_remembered_survives_being_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two generations: an agent that comes again is one whether it is still known or not."""
-    monkeypatch.setattr("bmad_processor.decode.spans._REMEMBERED_BYTES", 5_000)
+    monkeypatch.setattr("bmad_processor.decode.decoder.MIN_BUDGET_BYTES", 5_000)
+    monkeypatch.setattr("bmad_processor.decode.decoder.AGENT_BYTES", 0)
     by = decoder()
     names = [f"agent-{n}" for n in range(50)]
     for _ in range(3):

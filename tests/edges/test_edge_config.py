@@ -33,7 +33,7 @@ def test_at_least_one_protocol(value: Any) -> None:
 
 def test_defaults() -> None:
     assert (GrpcConfig().endpoint, GrpcConfig().max_recv_msg_size, GrpcConfig().threads) == (
-        "localhost:4317", 64 * MIB, 1,
+        "localhost:4317", 64 * MIB, None,
     )  # fmt: skip
     assert (HttpConfig().endpoint, HttpConfig().max_request_body_size) == ("localhost:4318", 64 * MIB)
 

@@ -25,6 +25,7 @@ from bmad_processor.emit import (
 from bmad_processor.emit.console import duration
 from bmad_processor.errors import StartError
 from bmad_processor.fields import Config
+from bmad_processor.log_lines import UNSAMPLED
 from bmad_processor.model import AlertEventKind, Level, Signal
 from bmad_processor.receive import to_protobuf
 
@@ -115,7 +116,7 @@ def test_file_refuses_garbage_for_good(tmp_path: Path, caplog: pytest.LogCapture
 
 def test_debug_says_one_line_or_everything(caplog: pytest.LogCaptureFixture) -> None:
     request = ExportRequest(Signal.TRACES, spans_body(2, name="find me"), 2)
-    with caplog.at_level(logging.INFO, logger="bmad_otel.collector"):
+    with caplog.at_level(logging.INFO, logger=UNSAMPLED):
         export(build_exporter("debug", "debug", DebugConfig()), request)
         assert [r.getMessage() for r in caplog.records] == [f"debug: traces, 2 items, {len(request.body)} bytes"]
         export(build_exporter("debug", "debug", DebugConfig(verbosity="detailed")), request)

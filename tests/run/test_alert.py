@@ -70,6 +70,13 @@ def test_a_restart_says_nothing_twice_and_forgets_nothing(
                 return bool(backend.said("bmad.alert.fired"))
 
             eventually(fired)
+
+            def has_learned() -> bool:
+                client.export(Signal.TRACES, otlp.tasks("Steady", 5))
+                return bool(api.alerts()) and "throughput" in learned(config, "Steady")
+
+            # an alert does not wait for the pane end, a baseline does
+            eventually(has_learned)
         alerts = eventually(api.alerts)
         assert first.stop() == 0
     assert first.log.count("Failing") == 1, "the alert is said once on the console"

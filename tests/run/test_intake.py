@@ -126,6 +126,12 @@ def test_many_spans_do_not_wait(intake: Intake, sink: Sink, monkeypatch: pytest.
     assert sink.n_tasks == 12
 
 
+def test_where_nothing_may_be_late_nothing_is_held(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake_module, "HOLD_S", 60.0)
+    pipeline(Intake(sink, interval_ns=5 * SECOND, lateness_ns=0)).consume(Signal.TRACES, spans())
+    assert sink.n_tasks == 3
+
+
 def test_metrics_are_handed_over_at_once_behind_the_spans_before(
     intake: Intake, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:

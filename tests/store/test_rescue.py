@@ -122,7 +122,7 @@ def test_the_engines_of_one_file(whole: Path, tmp_path: Path) -> None:
     path = damaged(whole, tmp_path)
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
-    with share(str(path), history_size=20), SqliteStore(str(path), history_size=20, worker=0) as store:
+    with share(str(path), workers=2, history_size=20), SqliteStore(str(path), history_size=20, worker=0) as store:
         assert store.load().counters["store_rescued"] == 1
 
 

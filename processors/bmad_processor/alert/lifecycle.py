@@ -20,7 +20,7 @@ class Status(StrEnum):
 
 
 class Event(StrEnum):
-    """What can happen to it at a pane end."""
+    """What can happen to it at a pane end; early, after bad news, only what is announced."""
 
     BREACH = "breach"
     """Out of bounds, at most at the level announced before."""

@@ -44,7 +44,7 @@ class AlertsConfig(Config):
     """A level is left only this share of its threshold beyond it, so that a value at the threshold does not flap."""
     no_data_after: Annotated[DurationNs, Field(ge=SECOND, le=24 * _HOUR)] = _DEFAULT.no_data_after_ns
     """An alert whose series has had no data for this long is resolved, saying so."""
-    early_interval: Annotated[DurationNs, Field(ge=0, le=10 * SECOND)] = SECOND // 10
+    early_interval: Annotated[DurationNs, Field(ge=0, le=10 * SECOND)] = SECOND // 50
     """Bad news is judged this soon after it arrived, without waiting for the pane end; 0: only at pane ends. Early
     judgements fire and escalate alerts, everything else happens at pane ends."""
     min_tasks: _Count = _DEFAULT.min_tasks

@@ -35,8 +35,7 @@ class ApiConfig(Config):
     tls: ServerTlsConfig | None = None
     """TLS; without it everything is in clear text."""
     auth: AuthConfig | None = None
-    """Who may ask; without it everybody. `/healthz`, `/health/live` and `/health/ready` are answered without, for
-    probes."""
+    """Who may ask; without it everybody. Probes of `/healthz`, `/health/live` and `/health/ready` are not asked."""
 
 
 class PipelineConfig(Config):

@@ -73,7 +73,7 @@ class Attributes:
                     self._has_index = True
                 continue
             try:
-                pair = seen.recall(attribute)
+                pair = seen[attribute] if attribute in seen else seen.recall(attribute)
             except KeyError:
                 parsed = parse(attribute)
                 # the slice above sees the first key, the parser the last: they differ when a key is written twice

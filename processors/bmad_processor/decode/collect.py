@@ -46,8 +46,8 @@ class Group:
         self.kind = kind
         self.start_ns = start_ns
         self.end_ns = end_ns
-        self.request = 0
-        """Number of the request that was the last to touch it."""
+        self.request: object = None
+        """The request that was the last to touch it."""
         self.begin()
 
     def begin(self) -> None:
@@ -136,8 +136,9 @@ class Collection:
     """The spans of all requests since the last time they were taken."""
 
     def __init__(self) -> None:
-        self.request = 1
-        """Number of the request in hand."""
+        self.request = object()
+        """Stands for the request in hand. No two are the same, also of two collections: a group may go from one to the
+        other with a request that was set aside."""
         self.touched: list[Before] = []
         self.is_apart = False
         """Whether the request in hand is collected apart from the others, to be set aside."""
@@ -165,7 +166,7 @@ class Collection:
         self.n_spans += self.n_touched()
         self._filled += [group for group, _, n, _, _ in self.touched if not n]
         self.touched.clear()
-        self.request += 1
+        self.request = object()
 
     def undo(self) -> None:
         """The request in hand is not taken."""
@@ -173,7 +174,7 @@ class Collection:
             del durations[n:]
             group.resume(durations, longest_ns, slowest)
         self.touched.clear()
-        self.request += 1
+        self.request = object()
 
     def set_aside(self) -> list[Part]:
         """Takes the request in hand out, to be put back when it is known that it is taken; others go on meanwhile.
@@ -188,7 +189,7 @@ class Collection:
         """Keeps a request that was set aside."""
         self.is_apart = False
         for group, durations, longest_ns, slowest in parts:
-            if group.request != self.request:
+            if group.request is not self.request:
                 self.touch(group)
             group.durations += durations
             if longest_ns >= group.longest_ns:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from bmad_processor.model import Sample, Signal, TokenSample
 
@@ -17,6 +17,10 @@ from .result import Decoded
 from .spans import SpanDecoder
 from .strindex import WARNING, has_indexed_values
 
+MIN_BUDGET_BYTES: Final = 16 * 2**20
+AGENT_BYTES: Final = 1536
+"""What is remembered of spans, per generation: for an agent two kinds of span of 300 bytes, and what a dict needs."""
+
 
 class Decoder:
     """Bytes of OTLP requests to samples. Keeps bounded caches; not thread-safe.
@@ -25,11 +29,17 @@ class Decoder:
     others, and `take` the samples of all of them now and then.
     """
 
-    def __init__(self, *, interval_ns: int) -> None:
+    def __init__(self, *, interval_ns: int, max_agents: int = 10_000) -> None:
+        """So many agents are known without being understood anew; more are, and cost more."""
         self._senders = senders = Senders()
         self._token_senders = TokenSenders()
         self._collection = Collection()
-        self._spans = SpanDecoder(self._collection, interval_ns=interval_ns, senders=senders)
+        self._spans = SpanDecoder(
+            self._collection,
+            interval_ns=interval_ns,
+            senders=senders,
+            budget_bytes=max(MIN_BUDGET_BYTES, max_agents * AGENT_BYTES),
+        )
         self._metrics = MetricDecoder(senders=senders, token_senders=self._token_senders)
         self._tokens: list[TokenSample] = []
         self._ready: list[Sample] = []

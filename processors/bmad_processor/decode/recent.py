@@ -28,10 +28,9 @@ class Recent(dict[K, V]):
 
     def recall(self, key: K) -> V:
         """From the old generation into the young one. Raises KeyError when it is in neither."""
-        try:
+        if key in self:
             return self[key]
-        except KeyError:
-            value = self._old.pop(key)
+        value = self._old.pop(key)
         self.remember(key, value)
         return value
 

@@ -13,6 +13,7 @@ from bmad_processor.errors import Malformed
 
 from . import wire
 from .attributes import CACHE_SIZE, Attributes
+from .recent import Recent
 
 MAX_RESOURCE_LENGTH: Final = 4096
 """A larger resource is read anew each time: `CACHE_SIZE` of these are 32 MiB at most."""
@@ -38,22 +39,21 @@ class Senders:
              semconv.HOST_ID, semconv.PROCESS_PID)
         )  # fmt: skip
         self.tell_index = self._attributes.tell_index
-        self._seen: dict[bytes, Sender] = {}
+        self._seen: Recent[bytes, Sender] = Recent(CACHE_SIZE)
 
     def of(self, resource: bytes) -> Sender:
         """Raises Malformed when the bytes are not a resource."""
-        sender = self._seen.get(resource)
-        if sender is None:
+        try:
+            return self._seen.recall(resource)
+        except KeyError:
             try:
                 attributes = wire.Resource.FromString(resource).attributes
             except DecodeError as error:
                 raise Malformed("resource is not a valid protobuf message") from error
             sender = self._understand(self._attributes.read(attributes))
-            if len(self._seen) >= CACHE_SIZE:
-                self._seen.clear()
             if len(resource) <= MAX_RESOURCE_LENGTH:
-                self._seen[resource] = sender
-        return sender
+                self._seen.remember(resource, sender)
+            return sender
 
     @staticmethod
     def _understand(found: dict[str, str]) -> Sender:

@@ -24,7 +24,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from bmad_processor.errors import Malformed
 
 from . import wire
-from .attributes import CACHE_SIZE, Attributes
+from .attributes import Attributes
 from .collect import Collection, Group, Kind, SenderGroups
 from .model_calls import CallCounts, ModelCall, understand_call
 from .recent import Recent
@@ -47,8 +47,6 @@ _NONE: Final[dict[str, int]] = {}
 
 _GROUP_BYTES: Final = 500
 """What a remembered group takes beside its key."""
-_REMEMBERED_BYTES: Final = 24 * 2**20
-"""Of groups per generation, of all senders together."""
 
 
 class _IdsAgain(Exception):
@@ -58,15 +56,16 @@ class _IdsAgain(Exception):
 class SpanDecoder:
     """Decodes trace requests; keeps what it learned about attribute bytes, within bounds. Not thread-safe."""
 
-    def __init__(self, collection: Collection, *, interval_ns: int, senders: Senders) -> None:
+    def __init__(self, collection: Collection, *, interval_ns: int, senders: Senders, budget_bytes: int) -> None:
         self._collection = collection
         self._interval_ns = interval_ns
         self._senders = senders
         self._attributes = Attributes(WANTED)
         self.tell_index = self._attributes.tell_index
-        self._tails = Tails(self._attributes.wanted, self._understand)
-        self._unique: Recent[tuple[str, str, str], TaskMeaning] = Recent(CACHE_SIZE)
-        self._tables: Recent[bytes, SenderGroups] = Recent(CACHE_SIZE)
+        self._tails = Tails(self._attributes.wanted, self._understand, budget_bytes=budget_bytes)
+        self._unique: Recent[tuple[str, str, str], TaskMeaning] = Recent(budget_bytes // 1024)
+        self._budget_bytes = budget_bytes
+        self._tables: Recent[bytes, SenderGroups] = Recent(budget_bytes // 2048)
         self._remembered_bytes = 0
         """In the young generations of all senders' groups, about."""
         self._calls = CallCounts()
@@ -167,7 +166,7 @@ class SpanDecoder:
                     continue
                 if group is None:
                     continue
-            if group.request != request:
+            if group.request is not request:
                 collection.touch(group)
             duration = end - start if end > start else 0
             group.add(duration)
@@ -205,7 +204,7 @@ class SpanDecoder:
 
     def _remember(self, table: SenderGroups, key: bytes | TaskMeaning | None, group: Group | None, size: int) -> None:
         self._remembered_bytes += size + _GROUP_BYTES
-        if self._remembered_bytes > _REMEMBERED_BYTES:
+        if self._remembered_bytes > self._budget_bytes:
             self._remembered_bytes = 0
             for other in self._tables.values():
                 other.groups.age()
@@ -260,7 +259,7 @@ class SpanDecoder:
             end = span.end_time_unix_nano
             group = self._group(meaning, end, table)
             if group is not None:
-                if group.request != self._collection.request:
+                if group.request is not self._collection.request:
                     self._collection.touch(group)
                 duration = max(0, end - span.start_time_unix_nano)
                 group.add(duration)

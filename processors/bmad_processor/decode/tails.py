@@ -24,8 +24,6 @@ _SHAPES_PER_LENGTH: Final = 4
 _LENGTHS: Final = 1024
 _ENTRY_BYTES: Final = 250
 """What a remembered meaning takes beside its key."""
-_REMEMBERED_BYTES: Final = 24 * 2**20
-"""Of meanings per generation."""
 _MAX_CUTS: Final = 8
 """More varying values than this in one span: slicing around them costs more than walking."""
 MAX_TAIL_LENGTH: Final = 1024
@@ -67,7 +65,11 @@ class _Shape:
 class Tails:
     """Tail bytes to meaning. ``understand`` parses; it is asked once per meaning and may raise."""
 
-    def __init__(self, wanted: frozenset[bytes], understand: Callable[[bytes], Meaning | None]) -> None:
+    def __init__(
+        self, wanted: frozenset[bytes], understand: Callable[[bytes], Meaning | None], *, budget_bytes: int
+    ) -> None:
+        """``budget_bytes`` of meanings are remembered per generation."""
+        self._budget_bytes = budget_bytes
         self._wanted = wanted
         self._understand = understand
         self._shapes: dict[int, list[_Shape]] = {}
@@ -123,7 +125,7 @@ class Tails:
     def _note(self, n_bytes: int) -> None:
         """Before something is remembered: when it is enough, everything remembered becomes old."""
         self._remembered_bytes += n_bytes + _ENTRY_BYTES
-        if self._remembered_bytes <= _REMEMBERED_BYTES:
+        if self._remembered_bytes <= self._budget_bytes:
             return
         self._remembered_bytes = 0
         self._walked.age()

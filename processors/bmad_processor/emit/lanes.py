@@ -21,7 +21,7 @@ JOIN_BYTES: Final = 2**20
 BATCH_BYTES: Final = 3 * 2**20
 """Joined when batching is configured without a limit: well below the 4 MiB that a gRPC server takes by default."""
 
-PATIENCE_S: Final = 0.02
+PATIENCE_S: Final = 0.05
 """While a request is under way, others wait this long for it to come back and take them along."""
 
 MIN_JOIN_BYTES: Final = 64 * 1024
@@ -113,6 +113,13 @@ class Lanes:
     def is_due(self, waiting: Waiting, *, is_busy: bool) -> bool:
         """Whether what was just added makes its lane ready at once."""
         return waiting.is_urgent or self._due_s(self._lanes[False, waiting.signal], is_busy) == 0.0
+
+    def take_is_due(self) -> bool:
+        """Whether something waits that would go beside a call that is under way."""
+        return any(
+            lane.waiting and (is_urgent or self._due_s(lane, is_busy=True) == 0.0)
+            for (is_urgent, _), lane in self._lanes.items()
+        )
 
     def shrink(self, refused_bytes: int) -> int:
         """A joined request of this size was too large for the backend: the new limit."""

@@ -63,7 +63,7 @@ class QueueConfig(Config):
     larger request is still taken when nothing else waits."""
     num_consumers: Count = 4
     """Requests sent at the same time, at most. A second one is sent beside the first only when 1 MiB waits or something
-    has waited for 20 ms."""
+    has waited for 50 ms."""
     batch: BatchConfig | None = None
     """Wait for more and send it together. Without it what happens to wait is joined, up to 1 MiB, and nothing waits."""
     storage: str | None = None

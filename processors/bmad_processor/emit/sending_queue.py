@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from .backoff import Backoff
 from .failure_log import FailureLog
-from .lanes import Lanes, Waiting
+from .lanes import PATIENCE_S, Lanes, Waiting
 from .outcome import Permanent, Transient
 from .queue_config import QueueConfig, RetryConfig
 from .queue_file import QueueFile
@@ -31,7 +31,11 @@ CACHE_BYTES: Final = 8 * 2**20
 TIDY_S: Final = 0.2
 """What is delivered is deleted with the next insertions, or after so long without any."""
 
-_POLL_S: Final = 0.02
+PAUSE_S: Final = 0.003
+"""Between two calls of one consumer, so that a stream of requests does not become as many calls. What comes alone goes
+at once."""
+
+_POLL_S: Final = PATIENCE_S
 """A consumer with nothing to do looks this often whether another one needs help."""
 
 
@@ -105,6 +109,7 @@ class SendingQueue:
 
         self._changed = threading.Condition()
         self._lanes = Lanes(queue.batch, joins=sender.can_join)
+        self._pauses = sender.can_join
         self._out: set[Waiting] = set()
         """Taken from the lanes, outcome not known."""
         self._tally = Tally(queue)
@@ -318,7 +323,18 @@ class SendingQueue:
                 self._deliver(taken)
             finally:
                 with self._changed:
+                    self._pause()
                     self._n_calls -= 1
+
+    def _pause(self) -> None:
+        """With the lock held, after a call: the next one takes more along. A stop, an alert or a full join ends it."""
+        if not self._pauses or self._is_stopped or self._lanes.take_is_due():
+            return
+        self._n_idle += 1
+        self._n_watching += 1
+        self._changed.wait(PAUSE_S)
+        self._n_idle -= 1
+        self._n_watching -= 1
 
     def _take(self) -> list[Waiting]:
         """What to send next, as one; empty when it is time to end."""

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 
 from bmad_processor.config import CollectorConfig
 from bmad_processor.config.agent_performance import AgentPerformanceConfig
@@ -116,9 +116,24 @@ class EnginePart:
         }
 
 
-def interval_ns(config: CollectorConfig) -> int:
-    """Length of the panes that what is received is put into."""
-    return config.engine.interval_ns if config.engine is not None else 5 * SECOND
+class Reading(TypedDict):
+    """What decoding goes by, for `Intake`."""
+
+    interval_ns: int
+    max_agents: int
+    lateness_ns: int | None
+
+
+def reading_of(config: CollectorConfig) -> Reading:
+    """Without an engine nothing is made of what is read."""
+    engine = config.engine
+    if engine is None:
+        return {"interval_ns": 5 * SECOND, "max_agents": 0, "lateness_ns": None}
+    return {
+        "interval_ns": engine.interval_ns,
+        "max_agents": engine.max_agents,
+        "lateness_ns": engine.lateness_ns,
+    }
 
 
 def _engine_of(config: CollectorConfig) -> tuple[EngineSettings, AgentPerformanceConfig]:

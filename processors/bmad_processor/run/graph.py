@@ -36,7 +36,7 @@ from .components import (
     wanted_receivers,
 )
 from .deadline import Deadline
-from .engine_part import EnginePart, interval_ns
+from .engine_part import EnginePart, reading_of
 from .gate import Gate, Gated
 from .health import troubles_of
 from .host import EngineHost
@@ -115,7 +115,7 @@ class Graph:
         for processor in wanted_processors(around):
             self.processors.start(processor)
         self.start_engine(config)
-        self.intake = Intake(None, interval_ns=interval_ns(config), clock=self._clock)
+        self.intake = Intake(None, **reading_of(config), clock=self._clock)
         self.intake.host = self._sink()
 
     def listen(self) -> None:
@@ -280,8 +280,7 @@ class Graph:
         """What is received goes to the engine that runs now, in panes of its length."""
         assert self.intake is not None, "it has been started"
         self.intake.host = self._sink()
-        if self.intake.interval_ns != interval_ns(config):
-            self.intake.set_interval(interval_ns(config))
+        self.intake.change(**reading_of(config))
 
     def leave(self, name: str, stop: Callable[[], None]) -> None:
         """A part that nobody needs any more ends in the background; `stop` waits for it."""

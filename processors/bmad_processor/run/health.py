@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from bmad_processor.emit.request import Exporter
 from bmad_processor.limit import MemoryLimiter
@@ -10,6 +11,9 @@ from bmad_processor.self_telemetry import Trouble
 
 from .host import EngineHost
 from .part import Part
+
+CANNOT_DELIVER: Final = "cannot_deliver"
+"""What is wrong with an exporter whose backend takes nothing."""
 
 
 def troubles_of(
@@ -33,4 +37,4 @@ def troubles_of(
             yield Trouble(name, "memory_limited", f"{processor.held_bytes // 2**20} MiB are held")
     for name, exporter in exporters.items():
         if exporter.trouble:
-            yield Trouble(name, "cannot_deliver", exporter.trouble, stops_receiving=exporters_matter)
+            yield Trouble(name, CANNOT_DELIVER, exporter.trouble, stops_receiving=exporters_matter)

@@ -8,6 +8,7 @@ parts.
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -43,6 +44,12 @@ _GAUGES: Final = 200
 
 _PATIENCE_S: Final = 10.0
 """A round of commits waits this long for an engine that does not get done with judging."""
+
+_MANY: Final = 1_000
+_FREEZE_S: Final = 5.0
+"""With this many agents, what lives long is taken out of the garbage collector's sight this often: a full collection
+stops everything while it looks at every object, a second and more with ten thousand agents. The state is trees; it is
+freed by counting references."""
 
 _BREATH_S: Final = 0.0005
 """Between two parts of work that hold the lock: a lock that is released and taken again at once is passed to nobody."""
@@ -82,6 +89,7 @@ class EngineHost:
         self._committer = Committer(store, announcer, on_step=on_step)
         self._wake_at_ns: int | None = None
         self._next_gauges_s = 0.0
+        self._next_freeze_s = 0.0
         self._is_stopping = False
         self.trouble = ""
         """Why the last commit failed; empty while commits succeed. Read without a lock."""
@@ -198,6 +206,7 @@ class EngineHost:
                 time.sleep(_BREATH_S)
             else:
                 self._end_round()
+                self._freeze()
                 self._send_gauges()
                 self._announcer.retry()
             if is_stopping:
@@ -260,6 +269,12 @@ class EngineHost:
             self._last_commit_s = took_s
             self._n_done = work.n_asked
             self._committed.notify_all()
+
+    def _freeze(self) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._next_freeze_s and len(self._state.partitions) >= _MANY:
+            self._next_freeze_s = now_s + _FREEZE_S
+            gc.freeze()
 
     def _send_gauges(self) -> None:
         began_s = time.monotonic()

@@ -23,6 +23,9 @@ _LOG: Final = logging.getLogger("bmad_otel.collector")
 HOLD_S: Final = 0.05
 """A fifth of what may pass between a span and its alert; twenty steps a second cost nothing."""
 
+_LATENESS_SHARE: Final = 0.05
+"""What is held for long arrives late, and where nothing may be late nothing is held."""
+
 MAX_HELD: Final = 8192
 """Spans and samples. About 1 MB, and a step of some ten milliseconds."""
 
@@ -41,12 +44,22 @@ class Intake:
     ``host`` may be changed at any time; while it is None, what was read is dropped at the next flush.
     """
 
-    def __init__(self, host: SampleSink | None, *, interval_ns: int, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        host: SampleSink | None,
+        *,
+        interval_ns: int,
+        max_agents: int = 10_000,
+        lateness_ns: int | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Of the engine's ``lateness_ns`` at most a twentieth is used up by holding; None: as much as is liked."""
+        self._share_s = _share_of(lateness_ns)
         self.host = host
         self.lock = threading.Lock()
         """Of the decoder and the counters. Decoding holds the interpreter lock anyway."""
-        self.decoder = Decoder(interval_ns=interval_ns)
-        self.interval_ns = interval_ns
+        self.decoder = Decoder(interval_ns=interval_ns, max_agents=max_agents)
+        self._made_for = (interval_ns, max_agents)
         self._clock = clock
         self._counters: dict[str, int] = {}
         self._handing_over = threading.Lock()  # batches reach the engine in the order in which they came
@@ -66,7 +79,7 @@ class Intake:
 
     def held(self, *, at_once: bool) -> None:
         """After something was kept: sees to it that the engine gets it soon, or now. Without `lock`."""
-        if at_once or self.decoder.n_waiting >= MAX_HELD:
+        if at_once or not self._share_s or self.decoder.n_waiting >= MAX_HELD:
             self.flush()
         elif not self._holds_some.is_set():
             if self._thread is None:
@@ -89,12 +102,15 @@ class Intake:
                 # whose spans they were has his acknowledgement, and those of the next requests are none the worse
                 _LOG.exception("internal error: %d samples were not judged", len(samples))
 
-    def set_interval(self, interval_ns: int) -> None:
-        """Panes of another length from now on. Called while no request is inside."""
+    def change(self, *, interval_ns: int, max_agents: int, lateness_ns: int | None) -> None:
+        """As made with these from now on. Called while no request is inside."""
+        self._share_s = _share_of(lateness_ns)
+        if self._made_for == (interval_ns, max_agents):
+            return
         self.flush()
         with self.lock:
-            self.interval_ns = interval_ns
-            self.decoder = Decoder(interval_ns=interval_ns)
+            self._made_for = (interval_ns, max_agents)
+            self.decoder = Decoder(interval_ns=interval_ns, max_agents=max_agents)
 
     def new_token_senders(self) -> list[tuple[str, str]]:
         """As `Decoder.new_token_senders`."""
@@ -116,7 +132,8 @@ class Intake:
         self.flush()
         with self.lock:
             if not self.decoder.n_waiting:
-                self.decoder = Decoder(interval_ns=self.interval_ns)
+                interval_ns, max_agents = self._made_for
+                self.decoder = Decoder(interval_ns=interval_ns, max_agents=max_agents)
 
     def stop(self) -> None:
         """Hands over what is held, when no more comes. Safe to call twice."""
@@ -135,7 +152,11 @@ class Intake:
     def _run(self) -> None:
         while True:
             self._holds_some.wait()
-            if self._stopping.wait(HOLD_S):
+            if self._stopping.wait(min(HOLD_S, self._share_s)):
                 return
             self._holds_some.clear()  # before the flush: what comes from now on is of the next time
             self.flush()
+
+
+def _share_of(lateness_ns: int | None) -> float:
+    return HOLD_S if lateness_ns is None else lateness_ns / 1e9 * _LATENESS_SHARE

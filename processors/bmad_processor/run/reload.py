@@ -27,7 +27,7 @@ from .components import (
     wanted_receivers,
 )
 from .deadline import Deadline
-from .engine_part import interval_ns
+from .engine_part import reading_of
 from .graph import LISTENER_SHARE_S, STOP_DEADLINE_S, Graph
 from .part import Part, Wanted
 from .shelf import Shelf
@@ -190,7 +190,7 @@ class Change:
             self._undo.append(lambda: self._stop_engine(old))
             self._start_engine(new)
             return ["engine added"]
-        if interval_ns(old) != interval_ns(new):
+        if reading_of(old)["interval_ns"] != reading_of(new)["interval_ns"]:
             change = self._restart_engine
         elif _judged_by(old) != _judged_by(new):
             change = self._settle_engine

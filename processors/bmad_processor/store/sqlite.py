@@ -265,7 +265,7 @@ def share(path: str, *, workers: int, history_size: int = 1000) -> Iterator[int]
             db = connect(path)
             try:
                 prepare(db, path, history_size)
-                if n_shares(db) != workers:
+                if n_shares(db) != workers or get_meta(db, COUNTERS) is not None:
                     fold(db, Share(0), shares=workers)
             finally:
                 db.close()

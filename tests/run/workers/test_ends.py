@@ -42,6 +42,7 @@ def test_asked_to_stop_it_drains_all_workers(tmp_path: Path, backend_endpoint: s
     assert Counter(arrived) == Counter(sent)
 
 
+@pytest.mark.faults
 def test_killed_it_leaves_nothing_behind_and_the_next_start_takes_over(tmp_path: Path) -> None:
     path = write_workers(tmp_path, 2, performance={**FAST, "commit_interval": "1m"})
     with Process(path, log=tmp_path / "log") as collector:
@@ -86,8 +87,12 @@ def test_a_worker_that_keeps_dying_ends_the_collector(tmp_path: Path) -> None:
 def test_a_worker_that_hangs_does_not_keep_a_collector_from_ending(tmp_path: Path) -> None:
     path = write_workers(tmp_path, 2)
     with Process(path, log=tmp_path / "log") as collector:
-        workers = pids(Api(collector.endpoints()["api"]).status())
+        api = Api(collector.endpoints()["api"])
+        workers = pids(api.status())
         os.kill(workers[0], signals.SIGSTOP)
+        health = api.status()["health"]
+        assert health["is_ready"] is False
+        assert [trouble["reason"] for trouble in health["troubles"]] == ["not_answering"]
         began_s = time.monotonic()
         assert collector.stop() == 0
         assert time.monotonic() - began_s < 14

@@ -104,6 +104,7 @@ def test_the_number_of_workers_and_the_store_need_a_restart(tmp_path: Path) -> N
             collector.reload(load_config([path]))
 
 
+@pytest.mark.faults
 def test_a_signal_reloads_all(tmp_path: Path) -> None:
     path = write_workers(tmp_path, 2)
     with Process(path, log=tmp_path / "log") as collector:

@@ -14,9 +14,9 @@ from bmad_processor.run.workers.start import Start, config_of_worker, listeners
 from bmad_processor.run.workers.sums import summed
 from tests.run import otlp
 from tests.run.collectors import Api, eventually, write_config
-from tests.run.otlp import GrpcClient
+from tests.run.otlp import GrpcClient, post
 
-from .several import pids, supervised, write_workers
+from .several import change, pids, supervised, write_workers
 
 
 def get(endpoint: str, path: str) -> tuple[int, str]:
@@ -109,3 +109,21 @@ def test_a_configuration_arrives_as_it_was(tmp_path: Path) -> None:
     path.write_text(json.dumps(tree))
     start = Start("1", 1, 2, load_config([path]), is_colored=False)
     assert Start.read(start.frame()[6:]) == start
+
+
+def test_a_socket_file_is_of_the_first_worker(tmp_path: Path) -> None:
+    """It cannot be shared as a port can."""
+    protocols = {
+        "grpc": {"endpoint": str(tmp_path / "otlp.sock"), "transport": "unix"},
+        "http": {"endpoint": "127.0.0.1:0"},
+    }
+    with supervised(change(write_workers(tmp_path, 2), receivers=protocols)) as collector:
+        api = Api(collector.endpoints["api"])
+        with GrpcClient(f"unix:{collector.endpoints['otlp/grpc']}") as client:
+            client.export(Signal.TRACES, otlp.tasks("A", 3))
+        for _ in range(8):
+            assert post(collector.endpoints["otlp/http"], Signal.TRACES, otlp.tasks("B", 1))[0] == 200
+        assert (api.tasks_of("A"), api.tasks_of("B")) == (3, 8)
+        first, second = (worker["status"]["endpoints"] for worker in api.status()["workers"])
+        assert set(first) == {"otlp/grpc", "otlp/http"}
+        assert set(second) == {"otlp/http"}

@@ -31,6 +31,8 @@ _ADVICE: Final = {
     "refused_requests_malformed": "somebody sends what is not OTLP: see the collector's log",
     "failed_items_permanent": "a backend refuses data for good: see the collector's log",
     "failed_items_retries_exhausted": "a backend was away for too long: see the collector's log",
+    "failed_items_damaged": "the file of a queue is damaged: see the collector's log",
+    "refused_requests_disk": "the disk of a queue is full or broken: see the collector's log",
     "undelivered_events": "no exporter has delivered these alerts yet",
     "agents_folded": "more agents than are kept: is an id part of an agent's name?",
     "instances_folded": "more instances of one agent than are told apart",

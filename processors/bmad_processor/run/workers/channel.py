@@ -56,12 +56,17 @@ class Channel:
         self._fds: deque[int] = deque()
 
     def send(self, data: bytes, passed: socket.socket | None = None) -> None:
-        """One or several frames, whole or OSError; a socket that is ``passed`` arrives before their last byte."""
+        """One or several frames, whole or OSError, and then never anything again: half a frame cannot be continued. A
+        socket that is ``passed`` arrives before their last byte."""
         with self._sending:
-            if passed is not None:
-                n = socket.send_fds(self._sock, [data[:1]], [passed.fileno()])
-                data = data[n:]
-            self._sock.sendall(data)
+            try:
+                if passed is not None:
+                    n = socket.send_fds(self._sock, [data[:1]], [passed.fileno()])
+                    data = data[n:]
+                self._sock.sendall(data)
+            except OSError:
+                self.end()
+                raise
 
     def receive(self) -> tuple[Kind, bytes] | None:
         """The next frame; None when the other side has ended. Raises ChannelError."""

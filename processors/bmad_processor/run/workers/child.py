@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -15,6 +16,9 @@ from .channel import Channel, ChannelError, Kind
 from .control import ANSWER, Questions, message
 
 _MODULE: Final = "bmad_processor.run.workers.worker"
+
+_SEND_TIMEOUT: Final = struct.pack("@ll", 5, 0)
+"""Seconds and microseconds in which a worker reads nothing at all."""
 
 _KILL_S: Final = 5.0
 """After SIGKILL only the kernel is waited for."""
@@ -27,6 +31,8 @@ class Child:
     def __init__(self, worker: int, start: bytes, keeps: Sequence[int]) -> None:
         self.worker = worker
         ours, theirs = socket.socketpair()
+        # one that hangs must not hang whoever asks it something; without a connection it is replaced
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
         with theirs:
             # -P: a module in the directory where the command was typed must not take the place of a library's. A
             # session of its own: the keyboard's signals are for the supervisor, which stops everybody in order.

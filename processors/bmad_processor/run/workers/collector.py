@@ -19,19 +19,20 @@ from bmad_processor.errors import ConfigError, ProcessorError, ReloadRefused, St
 from bmad_processor.run.components import ApiFactory, Surroundings, store_config, wanted_extensions
 from bmad_processor.run.deadline import Deadline
 from bmad_processor.run.graph import LISTENER_SHARE_S, STOP_DEADLINE_S
+from bmad_processor.run.health import CANNOT_DELIVER
 from bmad_processor.run.part import Part
 from bmad_processor.run.profiles import ProfileKeeper
 from bmad_processor.run.reloads import Reloads
 from bmad_processor.run.shelf import Shelf
 from bmad_processor.run.telemetry_parts import SelfTelemetry
-from bmad_processor.self_telemetry import Health, Identity, Trouble
+from bmad_processor.self_telemetry import Health, HealthCheckConfig, Identity, Trouble
 from bmad_processor.settings import SECOND, Profiles
 from bmad_processor.store import share
 from bmad_processor.store.settings_codec import dump_settings
 
 from .control import HEALTH, PROFILES, STATUS
 from .reload import Ports, check_changeable, exchange
-from .start import Start, config_of_worker
+from .start import Start, config_of_worker, socket_files
 from .sums import summed
 from .supervisor import Supervisor
 
@@ -219,6 +220,7 @@ class WorkersCollector:
         return {
             **{name: endpoint for name, endpoint in found.items() if endpoint is not None},
             **self._ports.endpoints(),
+            **socket_files(self._config),
         }
 
     def health(self) -> Health:
@@ -227,6 +229,9 @@ class WorkersCollector:
         if supervisor is None or not self._is_running:
             return Health((Trouble("service", "starting", "not every worker listens yet"),))
         troubles: list[Trouble] = []
+        # a worker does not have the check, whose configuration says what matters
+        checks = (block for block in self._config.extensions.values() if isinstance(block, HealthCheckConfig))
+        exporters_matter = any(check.include_exporters for check in checks)
         answers = supervisor.ask_all(HEALTH, _HEALTH_S)
         for row in supervisor.workers():
             name = f"worker {row['worker']}"
@@ -236,7 +241,9 @@ class WorkersCollector:
             elif answer is None:
                 troubles.append(Trouble(name, "not_answering", f"process {row['pid']}"))
             else:
-                troubles += (Trouble(f"{name}: {what}", *rest) for what, *rest in answer)
+                for what, reason, detail, stops in answer:
+                    stops_receiving = stops or (exporters_matter and reason == CANNOT_DELIVER)
+                    troubles.append(Trouble(f"{name}: {what}", reason, detail, stops_receiving))
         return Health(tuple(troubles))
 
     def status(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from bmad_processor.config import CollectorConfig
 from bmad_processor.emit.config import FileConfig
 from bmad_processor.fields import Config
 from bmad_processor.limit.config import MemoryLimiterConfig
-from bmad_processor.receive import OtlpReceiverConfig
+from bmad_processor.receive import GrpcConfig, HttpConfig, OtlpReceiverConfig
 from bmad_processor.run.components import EXTENSIONS
 
 from .channel import Kind, frame
@@ -64,15 +64,26 @@ _PROTOCOLS: Final = ("grpc", "http")
 
 
 def listeners(config: CollectorConfig) -> dict[str, str]:
-    """Name of every listener for telemetry, such as ``otlp/grpc``, and where it is to listen."""
-    found: dict[str, str] = {}
+    """Name of every port for telemetry, such as ``otlp/grpc``, and where it is to listen."""
+    return {name: listener.endpoint for name, listener in _listeners(config) if not _is_file(listener)}
+
+
+def socket_files(config: CollectorConfig) -> dict[str, str]:
+    """The same of socket files, which cannot be shared: the first worker has them."""
+    return {name: listener.endpoint for name, listener in _listeners(config) if _is_file(listener)}
+
+
+def _listeners(config: CollectorConfig) -> Iterator[tuple[str, GrpcConfig | HttpConfig]]:
     for name, block in config.receivers.items():
         if isinstance(block, OtlpReceiverConfig):
             for protocol in _PROTOCOLS:
                 listener = getattr(block.protocols, protocol)
                 if listener is not None:
-                    found[f"{name}/{protocol}"] = listener.endpoint
-    return found
+                    yield f"{name}/{protocol}", listener
+
+
+def _is_file(listener: GrpcConfig | HttpConfig) -> bool:
+    return getattr(listener, "transport", "tcp") == "unix"
 
 
 def config_of_worker(config: CollectorConfig, worker: int, endpoints: Mapping[str, str]) -> CollectorConfig:
@@ -85,7 +96,7 @@ def config_of_worker(config: CollectorConfig, worker: int, endpoints: Mapping[st
     processors = {name: _share_of(block, config.workers) for name, block in config.processors.items()}
     silent = config.telemetry.metrics.model_copy(update={"level": "none"})
     exporters = {name: _own_file(block, worker) for name, block in config.exporters.items()}
-    receivers = {name: _at(name, block, endpoints) for name, block in config.receivers.items()}
+    receivers = {name: _at(name, block, endpoints, worker) for name, block in config.receivers.items()}
     extensions = {name: block for name, block in config.extensions.items() if type(block) not in EXTENSIONS}
     return replace(
         config,
@@ -120,12 +131,16 @@ def _own_file(block: Config, worker: int) -> Config:
     return block.model_copy(update={"path": str(path.with_name(f"{path.stem}.worker{worker}{path.suffix}"))})
 
 
-def _at(name: str, block: Config, endpoints: Mapping[str, str]) -> Config:
+def _at(name: str, block: Config, endpoints: Mapping[str, str], worker: int) -> Config:
     if not isinstance(block, OtlpReceiverConfig):
         return block
-    changed = {
-        protocol: listener.model_copy(update={"endpoint": endpoints[f"{name}/{protocol}"]})
-        for protocol in _PROTOCOLS
-        if (listener := getattr(block.protocols, protocol)) is not None
-    }
+    changed: dict[str, Config | None] = {}
+    for protocol in _PROTOCOLS:
+        listener = getattr(block.protocols, protocol)
+        if listener is None:
+            continue
+        if not _is_file(listener):
+            changed[protocol] = listener.model_copy(update={"endpoint": endpoints[f"{name}/{protocol}"]})
+        elif worker:
+            changed[protocol] = None
     return block.model_copy(update={"protocols": block.protocols.model_copy(update=changed)})

@@ -33,8 +33,11 @@ _BACKOFF_S: Final = (0.0, 0.2, 0.5, 1.0, 2.0)
 _EXIT_S: Final = 15.0
 """A worker whose connection has ended is on its way out."""
 
-_KILL_AFTER_S: Final = 2.0
-"""A worker gets so much more than it was told to take."""
+_KILL_AFTER_S: Final = 1.0
+"""A worker gets so much more than it was told to take; who stops a collector waits for a little longer than that."""
+
+_CATCH_UP_S: Final = 15.0
+"""For what has changed while a worker was starting."""
 
 
 class _Place:
@@ -45,6 +48,8 @@ class _Place:
         self.child: Child | None = None
         self.is_prepared = False
         self.is_listening = False
+        self.told = b""
+        """What the one that runs was told first."""
         self.n_starts = 0
         self.last_end = ""
 
@@ -242,7 +247,8 @@ class Supervisor:
             if self._is_stopping.is_set():
                 return ""
             try:
-                child = place.child = Child(place.worker, self._starts[place.worker], self._keeps)
+                place.told = self._starts[place.worker]
+                child = place.child = Child(place.worker, place.told, self._keeps)
             except OSError as error:
                 return f"it cannot be started: {error.strerror}"
             place.n_starts += 1
@@ -282,6 +288,9 @@ class Supervisor:
             place.is_prepared = True
             if self._is_open:
                 child.tell(LISTEN)
+                if place.told != (now := self._starts[place.worker]):  # changed since it was started
+                    place.told = now
+                    self._pool.submit(child.questions.ask, RELOAD, _CATCH_UP_S, behind=now)
             self._news.notify_all()
 
 

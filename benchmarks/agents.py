@@ -97,7 +97,7 @@ def run(n_agents: int, rate: int, seconds: float) -> None:
         announcer = Announcer(store, events_to=[], gauges_to=[], console=None)
         owner = host.EngineHost(settings, store, announcer, commit_interval_ns=SECOND)
         owner.start()
-        decoder = Decoder(interval_ns=settings.interval_ns)
+        decoder = Decoder(interval_ns=settings.interval_ns, max_agents=settings.max_agents)
         waits: list[float] = []
         patching_s = cpu_s = 0.0
         n = n_begin = 0

@@ -261,15 +261,41 @@ def test_a_waiting_consumer_has_many_at_once(consumer: Recorder) -> None:
 def test_senders_that_never_send_do_not_hold_up_a_waiting_consumer(consumer: Recorder) -> None:
     consumer.may_wait = True
     with receiving(consumer) as receiver, grpc.insecure_channel(receiver.endpoint, [OWN]) as channel:
+        ended = threading.Event()
 
         def silence() -> Iterator[bytes]:
-            yield from iter(lambda: time.sleep(0.1), object())  # type: ignore[misc] # it never yields anything
+            ended.wait(30)
+            yield from ()
 
         slow = [channel.stream_unary(TRACES).future(silence()) for _ in range(30)]
         with grpc.insecure_channel(receiver.endpoint, [OWN]) as other:
-            assert other.unary_unary(TRACES)(b"", timeout=10) == b""
+            assert other.unary_unary(TRACES)(b"", timeout=20) == b""
         for call in slow:
             call.cancel()
+        ended.set()
+
+
+@pytest.mark.parametrize("may_wait", [False, True])
+def test_calls_given_up_before_they_are_received_leave_nothing(consumer: Recorder, may_wait: bool) -> None:
+    consumer.may_wait = may_wait
+    ended = threading.Event()
+
+    def silence() -> Iterator[bytes]:
+        ended.wait(30)
+        yield from ()
+
+    with receiving(consumer) as receiver:
+        for n in range(1, 6):
+            with grpc.insecure_channel(receiver.endpoint, [OWN]) as channel:
+                slow = [channel.stream_unary(TRACES).future(silence()) for _ in range(50)]
+                eventually(lambda: receiver._pool.in_hand >= 20)  # a few are received, the others wait
+                for call in slow:
+                    call.cancel()
+            with grpc.insecure_channel(receiver.endpoint, [OWN]) as other:
+                assert other.unary_unary(TRACES)(b"", timeout=10) == b""
+            eventually(lambda: receiver._pool.in_hand == 0)
+            assert len(consumer.got) == n
+        ended.set()
 
 
 # Where it listens -----------------------------------------------------------------------------------------------------

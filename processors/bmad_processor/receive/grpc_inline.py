@@ -39,7 +39,8 @@ MAX_RECEIVING: Final = 64
 PATIENCE_S: Final = 10.0
 
 _NEEDED: Final = (
-    "_unary_response_in_pool", "_receive_message", "_abort", "_RECEIVE_MESSAGE_TOKEN", "_CLOSED", "_EMPTY_FLAGS",
+    "_unary_response_in_pool", "_receive_message", "_is_rpc_state_active", "_abort", "_RECEIVE_MESSAGE_TOKEN", "_CLOSED",
+    "_EMPTY_FLAGS",
 )  # fmt: skip
 
 
@@ -221,8 +222,15 @@ class ReceivingPool(CountingPool):
                     self._done(call)
 
         with state.condition:
-            call.event.call.start_server_batch((cygrpc.ReceiveMessageOperation(_server._EMPTY_FLAGS),), received)
-            state.due.add(_server._RECEIVE_MESSAGE_TOKEN)
+            if _server._is_rpc_state_active(state):
+                call.event.call.start_server_batch((cygrpc.ReceiveMessageOperation(_server._EMPTY_FLAGS),), received)
+                state.due.add(_server._RECEIVE_MESSAGE_TOKEN)
+                return
+        # given up by its sender while it waited: grpcio has ended it, and an event that ends it once more would end the
+        # thread that receives
+        with self._lock:
+            del self._receiving[call]
+        call.finish()
 
     def _work_off(self, call: _Call) -> None:
         try:

@@ -39,8 +39,8 @@ MAX_RECEIVING: Final = 64
 PATIENCE_S: Final = 10.0
 
 _NEEDED: Final = (
-    "_unary_response_in_pool", "_receive_message", "_is_rpc_state_active", "_abort", "_RECEIVE_MESSAGE_TOKEN", "_CLOSED",
-    "_EMPTY_FLAGS",
+    "_unary_response_in_pool", "_receive_message", "_is_rpc_state_active", "_abort", "_RECEIVE_MESSAGE_TOKEN",
+    "_CLOSED", "_EMPTY_FLAGS",
 )  # fmt: skip
 
 

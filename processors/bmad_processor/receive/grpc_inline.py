@@ -40,6 +40,7 @@ PATIENCE_S: Final = 10.0
 
 _NEEDED: Final = (
     "_unary_response_in_pool", "_receive_message", "_abort", "_RECEIVE_MESSAGE_TOKEN", "_CLOSED", "_EMPTY_FLAGS",
+    "_Context", "_status",
 )  # fmt: skip
 
 
@@ -51,18 +52,33 @@ def is_possible() -> bool:
 class _Call:
     """A call whose request is asked for, or will be. As far as grpcio looks it is a future."""
 
-    __slots__ = ("_done", "deserializer", "event", "since_s", "state", "work")
+    __slots__ = ("_done", "_work", "behavior", "deserializer", "event", "serializer", "since_s", "state")
 
-    def __init__(self, event: Any, state: Any, deserializer: Any, work: Callable[[Callable[[], Any]], None]) -> None:
-        self.event = event
-        self.state = state
-        self.deserializer = deserializer
-        self.work = work
+    def __init__(self, work: Callable[..., None], args: Any) -> None:
+        """As `grpc.server` gives them to its pool: ``work`` runs the first of ``args`` with the others."""
+        self._work = work
+        _, self.event, self.state, self.behavior, _, self.deserializer, self.serializer = args
         self.since_s = 0.0
         self._done: Callable[[Any], None] | None = None
 
     def add_done_callback(self, done: Callable[[Any], None]) -> None:
         self._done = done
+
+    def answer(self, request: bytes) -> None:
+        """What grpcio does with a handler of bytes, without what it does for observers and interceptors: 15 us less."""
+        event, state, deserializer, serializer = self.event, self.state, self.deserializer, self.serializer
+        behavior = self.behavior
+        if deserializer is None and serializer is None:
+            try:
+                response = behavior(request, _server._Context(event, state, None))
+            except Exception as error:  # noqa: BLE001 - what it means to the client, grpcio knows
+
+                def behavior(_: bytes, __: Any, error: Exception = error) -> bytes:
+                    raise error
+            else:
+                _server._status(event, state, response)
+                return
+        self._work(_server._unary_response_in_pool, event, state, behavior, lambda: request, deserializer, serializer)
 
     def finish(self) -> None:
         if self._done is not None:
@@ -131,10 +147,7 @@ class ReceivingPool(CountingPool):
         """Asks for the request of a unary call and comes back; runs anything else in the thread."""
         if len(args) != 7 or args[0] is not _server._unary_response_in_pool:
             return super().submit(fn, *args, **kwargs)
-        work, event, state, behavior, _, deserializer, serializer = args
-        call = _Call(
-            event, state, deserializer, lambda thunk: fn(work, event, state, behavior, thunk, deserializer, serializer)
-        )
+        call = _Call(fn, args)
         with self._lock:
             self._waiting.append(call)
         self._receive_next()
@@ -236,7 +249,7 @@ def _handle(call: _Call) -> None:
     request, state.request = state.request, None
     try:
         if request is not None:
-            call.work(lambda: request)
+            call.answer(request)
         elif state.client is _server._CLOSED:
             with state.condition:
                 _server._abort(

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint types contracts unit test-integration conformance fuzz bench docs venv clean
+.PHONY: help demo test lint types contracts unit test-integration conformance fuzz bench soak docs venv clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -56,8 +56,15 @@ bench: $(STAMP)  ## the published figures
 	$(BIN)/python benchmarks/collector.py
 	$(BIN)/python benchmarks/collector.py --sustain 60
 	$(BIN)/python benchmarks/receive.py
+	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/agents.py
+	$(BIN)/python benchmarks/workers.py
+	$(BIN)/python benchmarks/durable_queue.py
 	$(BIN)/python benchmarks/sdk_overhead.py --peers
 	$(BIN)/python benchmarks/monitor.py
+
+soak: $(STAMP)  ## twenty minutes at 20,000 spans a second with a backend that comes and goes
+	$(BIN)/python benchmarks/soak.py
 
 docs: $(STAMP)  ## regenerate docs/reference
 	$(BIN)/python -m docs.generate

@@ -103,3 +103,12 @@ def test_a_parent_of_wrong_length_costs_that_span_only(parent: bytes) -> None:
 def test_zeros_elsewhere_reject_nothing() -> None:
     body = field(1, field(2, field(2, span(GOOD_TRACE, GOOD_SPAN, unknown=field(1500, bytes(64))))))
     assert (decode(body).rejected, decode(body).forward) == (0, body)
+
+
+@pytest.mark.parametrize("again", [field(1, b"t" * 15), field(2, b""), field(2, b"s" * 40), field(4, b"p")])
+def test_of_an_id_written_twice_the_last_counts(again: bytes) -> None:
+    good = span(GOOD_TRACE, GOOD_SPAN)
+    body = field(1, field(2, field(2, good) + field(2, good + again) + field(2, good)))
+    for _ in range(2):  # what was learned from the first time changes nothing
+        result = decode(body)
+        assert (result.items, result.rejected) == (2, 1)

@@ -215,10 +215,10 @@ def test_of_a_key_sent_twice_the_first_counts() -> None:
     assert only(decode(body)).key.name == only(decode(with_careful_path(body))).key.name == "Architect"
 
 
-@given(st.binary(max_size=4))
+@given(st.text(max_size=4))
 @settings(max_examples=60, deadline=None)
-def test_a_key_written_twice_in_one_attribute(second: bytes) -> None:
-    odd = field(1, b"gen_ai.agent.name") + field(2, field(1, b"A")) + field(1, second)
+def test_a_key_written_twice_in_one_attribute(second: str) -> None:
+    odd = field(1, b"gen_ai.agent.name") + field(2, field(1, b"A")) + field(1, second.encode())
     data = make_span(attributes=TASK[:1]).SerializeToString() + field(9, odd)
     body = trace_request([data])
     assert decode(body).samples == decode(with_careful_path(body)).samples

@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from bmad_processor.errors import Malformed
+from bmad_processor.limit import Admission, ByteBudget
 from bmad_processor.model import Signal
 from bmad_processor.receive import ACCEPTED, Accepted, HttpConfig
 from bmad_processor.receive.http_app import build_otlp_app
@@ -95,7 +96,12 @@ class Connections:
         self._loop = asyncio.new_event_loop()
         self.failures: list[dict[str, Any]] = []
         self._loop.set_exception_handler(lambda _, context: self.failures.append(context))
-        self._app = build_otlp_app(HttpConfig(endpoint="127.0.0.1:0", max_request_body_size=64 * 1024), _Consumer(laws))
+        self._budget = ByteBudget(256 * 1024)
+        self._app = build_otlp_app(
+            HttpConfig(endpoint="127.0.0.1:0", max_request_body_size=64 * 1024),
+            _Consumer(laws),
+            admission=Admission(self._budget),
+        )
         self._config = uvicorn.Config(
             self._app, http=BoundedHttpProtocol, ws="none", interface="asgi3", lifespan="off", log_config=None,
             access_log=False, proxy_headers=False, server_header=False,
@@ -145,5 +151,5 @@ class Connections:
         counters = self._app.counters()
         if counters.get("refused_500"):
             raise Broken("an error of ours: 500")
-        if self._app._buffered or self._app._requests:
+        if self._budget.held_bytes or self._app._requests:
             raise Broken("bytes or requests are still held after the end of the connection")

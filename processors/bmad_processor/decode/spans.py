@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from bmad_processor.errors import Malformed
 
@@ -49,6 +50,10 @@ _GROUP_BYTES: Final = 500
 """What a remembered group takes beside its key."""
 
 
+class _IdsAgain(Exception):
+    """A span with ids behind its times: of a field written twice the last counts, and the loop has seen the first."""
+
+
 class SpanDecoder:
     """Decodes trace requests; keeps what it learned about attribute bytes, within bounds. Not thread-safe."""
 
@@ -70,6 +75,7 @@ class SpanDecoder:
     def collect(self, body: bytes) -> Decoded:
         """Raises Malformed when the bytes are not a trace request; then nothing of it is left."""
         try:
+            ExportTraceServiceRequest.FromString(body)  # what is not OTLP anywhere inside, no backend would take
             request = wire.TraceRequest.FromString(body)
         except DecodeError as error:
             raise Malformed("body is not a valid ExportTraceServiceRequest") from error
@@ -154,7 +160,11 @@ class SpanDecoder:
             if group is None:
                 continue
             if not group or not group.start_ns <= end < group.end_ns:
-                group = self._group_of(span[at:], end, table)
+                try:
+                    group = self._group_of(span[at:], end, table)
+                except _IdsAgain:
+                    self._careful(span, scope, index, table, bad)
+                    continue
                 if group is None:
                     continue
             if group.request is not request:
@@ -211,6 +221,8 @@ class SpanDecoder:
             span = wire.Span.FromString(tail)
         except DecodeError as error:
             raise Malformed("a span is not a valid protobuf message") from error
+        if span.HasField("trace_id") or span.HasField("span_id") or span.HasField("parent_span_id"):
+            raise _IdsAgain
         return self._meaning_of(span)
 
     def _meaning_of(self, span: Any) -> Meaning | None:

@@ -34,8 +34,9 @@ _MESSAGES: Final[dict[str, list[_Field]]] = {
     "ResourceSpans": [("resource", 1, _BYTES, ""), ("scope_spans", 2, "ScopeSpans", "repeated")],
     "ScopeSpans": [("spans", 2, _BYTES, "repeated")],
     "Span": [
-        ("trace_id", 1, _BYTES, ""), ("span_id", 2, _BYTES, ""), ("parent_span_id", 4, _BYTES, ""),
-        ("start_time_unix_nano", 7, _FIXED64, ""),
+        # ids are optional so that a second one, without content, is seen as well
+        ("trace_id", 1, _BYTES, "optional"), ("span_id", 2, _BYTES, "optional"),
+        ("parent_span_id", 4, _BYTES, "optional"), ("start_time_unix_nano", 7, _FIXED64, ""),
         ("end_time_unix_nano", 8, _FIXED64, ""), ("attributes", 9, _BYTES, "repeated"), ("status", 15, "Status", ""),
     ],
     "Status": [("code", 3, _INT32, "")],

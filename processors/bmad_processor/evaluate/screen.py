@@ -8,9 +8,9 @@ threshold when the same value over each pane, instance and stream of it is withi
   mixture is at most the largest of its parts;
 * a mean of readings is at most the largest mean of its parts, and one of instances at most the largest of these.
 
-A sum over instances can be beyond with no reading beyond; a reading therefore counts times the instances of the
-partition. Throughput, a thing of the whole pane, is judged at pane ends, and so are task metrics whose profile turns
-their direction.
+A sum can be beyond with no reading beyond. Over instances, a reading counts times the instances of the partition; of
+several streams of one instance (CPU time by state) the pane end decides, if no single one is beyond. Throughput, a
+thing of the whole pane, is judged at pane ends, and so are task metrics whose profile turns their direction.
 """
 
 from __future__ import annotations

@@ -8,16 +8,15 @@ import os
 import signal as signals
 from pathlib import Path
 
-from bmad_processor.config import CollectorConfig, load_config
+from bmad_processor.config import load_config
 from bmad_processor.model import Signal
-from bmad_processor.receive import GrpcConfig, HttpConfig, OtlpReceiverConfig, ProtocolsConfig
-from bmad_processor.run.workers.start import Start, config_of_worker, listeners, socket_files
+from bmad_processor.run.workers.start import Start, config_of_worker, listeners
 from bmad_processor.run.workers.sums import summed
 from tests.run import otlp
 from tests.run.collectors import Api, eventually, write_config
-from tests.run.otlp import GrpcClient
+from tests.run.otlp import GrpcClient, post
 
-from .several import pids, supervised, write_workers
+from .several import change, pids, supervised, write_workers
 
 
 def get(endpoint: str, path: str) -> tuple[int, str]:
@@ -112,23 +111,19 @@ def test_a_configuration_arrives_as_it_was(tmp_path: Path) -> None:
     assert Start.read(start.frame()[6:]) == start
 
 
-def test_a_socket_file_is_of_the_first_worker() -> None:
+def test_a_socket_file_is_of_the_first_worker(tmp_path: Path) -> None:
     """It cannot be shared as a port can."""
-
-    class AtFile(GrpcConfig):
-        transport: str = "unix"
-
-    receiver = OtlpReceiverConfig(protocols=ProtocolsConfig(http=HttpConfig()))
-    protocols = receiver.protocols.model_copy(update={"grpc": AtFile.model_construct(endpoint="/run/otlp.sock")})
-    receiver = receiver.model_copy(update={"protocols": protocols})
-    config = CollectorConfig({"otlp": receiver}, {}, {}, {}, {}, workers=2)
-    assert listeners(config) == {"otlp/http": "localhost:4318"}
-    assert socket_files(config) == {"otlp/grpc": "/run/otlp.sock"}
-    first, second = (config_of_worker(config, n, {"otlp/http": "localhost:1"}).receivers["otlp"] for n in range(2))
-    assert isinstance(first, OtlpReceiverConfig)
-    assert isinstance(second, OtlpReceiverConfig)
-    assert first.protocols.grpc is not None
-    assert first.protocols.grpc.endpoint == "/run/otlp.sock"
-    assert second.protocols.grpc is None
-    assert second.protocols.http is not None
-    assert second.protocols.http.endpoint == "localhost:1"
+    protocols = {
+        "grpc": {"endpoint": str(tmp_path / "otlp.sock"), "transport": "unix"},
+        "http": {"endpoint": "127.0.0.1:0"},
+    }
+    with supervised(change(write_workers(tmp_path, 2), receivers=protocols)) as collector:
+        api = Api(collector.endpoints["api"])
+        with GrpcClient(f"unix:{collector.endpoints['otlp/grpc']}") as client:
+            client.export(Signal.TRACES, otlp.tasks("A", 3))
+        for _ in range(8):
+            assert post(collector.endpoints["otlp/http"], Signal.TRACES, otlp.tasks("B", 1))[0] == 200
+        assert (api.tasks_of("A"), api.tasks_of("B")) == (3, 8)
+        first, second = (worker["status"]["endpoints"] for worker in api.status()["workers"])
+        assert set(first) == {"otlp/grpc", "otlp/http"}
+        assert set(second) == {"otlp/http"}

@@ -1,5 +1,5 @@
-"""What is the same when samples of spans are held and handed over together: everything decided, while no grid point lies
-between arrival and hand-over and the agents are known. Decision 13 says what differs otherwise, and why."""
+"""What is the same when samples of spans are held and handed over together: everything decided, while no grid point
+lies between arrival and hand-over and the agents are known. Decision 13 says what differs otherwise, and why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bmad_processor.metric_types import CPU_USAGE, THROUGHPUT
+from bmad_processor.metric_types import CPU_USAGE
 from bmad_processor.model import Batch, Reading, Sample, Source, TaskSample, TokenSample
 from bmad_processor.settings import SECOND, EngineSettings
 

@@ -16,8 +16,8 @@ from bmad_processor.model import Signal
 from .queue_config import BatchConfig
 
 JOIN_BYTES: Final = 3 * 2**20
-"""Joined without being asked to, and when batching is configured without a limit: a call costs the same for 1 kB and for
-1 MiB. Well below the 4 MiB that a gRPC server takes by default."""
+"""Joined without being asked to, and when batching is configured without a limit: a call costs the same for 1 kB and
+for 1 MiB. Well below the 4 MiB that a gRPC server takes by default."""
 
 PATIENCE_S: Final = 0.05
 """While a request is under way, others wait this long for it to come back and take them along."""

@@ -65,7 +65,8 @@ class QueueConfig(Config):
     """Requests sent at the same time, at most. A second one is sent beside the first only when 3 MiB wait or something
     has waited for 50 ms."""
     batch: BatchConfig | None = None
-    """Wait for more and send it together. Without it what happens to wait is joined, up to 3 MiB, and what comes alone does not wait."""
+    """Wait for more and send it together. Without it what happens to wait is joined, up to 3 MiB, and what comes alone
+    does not wait."""
     storage: str | None = None
     """Id of the `sqlite` extension: what was acknowledged is on disk, in a file beside its database, and survives the
     process. Without it the queue is in memory."""

@@ -33,9 +33,9 @@ CACHE_BYTES: Final = 8 * 2**20
 TIDY_S: Final = 0.2
 """What is delivered is deleted with the next insertions, or after so long without any."""
 
-PAUSE_S: Final = 0.003
+PAUSE_S: Final = 0.02
 """Between two calls of one consumer, so that a stream of requests does not become as many calls. What comes alone goes
-at once."""
+at once, alerts always."""
 
 _POLL_S: Final = PATIENCE_S
 """A consumer with nothing to do looks this often whether another one needs help."""

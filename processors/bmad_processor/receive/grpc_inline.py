@@ -39,8 +39,13 @@ MAX_RECEIVING: Final = 64
 PATIENCE_S: Final = 10.0
 
 _NEEDED: Final = (
+<<<<<<< HEAD
     "_unary_response_in_pool", "_receive_message", "_is_rpc_state_active", "_abort", "_RECEIVE_MESSAGE_TOKEN",
     "_CLOSED", "_EMPTY_FLAGS",
+=======
+    "_unary_response_in_pool", "_receive_message", "_abort", "_RECEIVE_MESSAGE_TOKEN", "_CLOSED", "_EMPTY_FLAGS",
+    "_Context", "_status",
+>>>>>>> w-hotpath
 )  # fmt: skip
 
 
@@ -52,13 +57,16 @@ def is_possible() -> bool:
 class _Call:
     """A call whose request is asked for, or will be. As far as grpcio looks it is a future."""
 
+<<<<<<< HEAD
     __slots__ = ("_done", "deserializer", "event", "held_bytes", "since_s", "state", "work")
+=======
+    __slots__ = ("_done", "_work", "behavior", "deserializer", "event", "serializer", "since_s", "state")
+>>>>>>> w-hotpath
 
-    def __init__(self, event: Any, state: Any, deserializer: Any, work: Callable[[Callable[[], Any]], None]) -> None:
-        self.event = event
-        self.state = state
-        self.deserializer = deserializer
-        self.work = work
+    def __init__(self, work: Callable[..., None], args: Any) -> None:
+        """As `grpc.server` gives them to its pool: ``work`` runs the first of ``args`` with the others."""
+        self._work = work
+        _, self.event, self.state, self.behavior, _, self.deserializer, self.serializer = args
         self.since_s = 0.0
         self.held_bytes = 0
         """Of its request, once that is there."""
@@ -66,6 +74,22 @@ class _Call:
 
     def add_done_callback(self, done: Callable[[Any], None]) -> None:
         self._done = done
+
+    def answer(self, request: bytes) -> None:
+        """What grpcio does with a handler of bytes, without what it does for observers and interceptors: 15 us less."""
+        event, state, deserializer, serializer = self.event, self.state, self.deserializer, self.serializer
+        behavior = self.behavior
+        if deserializer is None and serializer is None:
+            try:
+                response = behavior(request, _server._Context(event, state, None))
+            except Exception as error:  # noqa: BLE001 - what it means to the client, grpcio knows
+
+                def behavior(_: bytes, __: Any, error: Exception = error) -> bytes:
+                    raise error
+            else:
+                _server._status(event, state, response)
+                return
+        self._work(_server._unary_response_in_pool, event, state, behavior, lambda: request, deserializer, serializer)
 
     def finish(self) -> None:
         if self._done is not None:
@@ -137,10 +161,7 @@ class ReceivingPool(CountingPool):
         """Asks for the request of a unary call and comes back; runs anything else in the thread."""
         if len(args) != 7 or args[0] is not _server._unary_response_in_pool:
             return super().submit(fn, *args, **kwargs)
-        work, event, state, behavior, _, deserializer, serializer = args
-        call = _Call(
-            event, state, deserializer, lambda thunk: fn(work, event, state, behavior, thunk, deserializer, serializer)
-        )
+        call = _Call(fn, args)
         with self._lock:
             self._waiting.append(call)
         self._receive_next()
@@ -257,7 +278,7 @@ def _handle(call: _Call) -> None:
     request, state.request = state.request, None
     try:
         if request is not None:
-            call.work(lambda: request)
+            call.answer(request)
         elif state.client is _server._CLOSED:
             with state.condition:
                 _server._abort(

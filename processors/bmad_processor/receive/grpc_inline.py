@@ -39,13 +39,8 @@ MAX_RECEIVING: Final = 64
 PATIENCE_S: Final = 10.0
 
 _NEEDED: Final = (
-<<<<<<< HEAD
     "_unary_response_in_pool", "_receive_message", "_is_rpc_state_active", "_abort", "_RECEIVE_MESSAGE_TOKEN",
-    "_CLOSED", "_EMPTY_FLAGS",
-=======
-    "_unary_response_in_pool", "_receive_message", "_abort", "_RECEIVE_MESSAGE_TOKEN", "_CLOSED", "_EMPTY_FLAGS",
-    "_Context", "_status",
->>>>>>> w-hotpath
+    "_CLOSED", "_EMPTY_FLAGS", "_Context", "_status",
 )  # fmt: skip
 
 
@@ -57,11 +52,7 @@ def is_possible() -> bool:
 class _Call:
     """A call whose request is asked for, or will be. As far as grpcio looks it is a future."""
 
-<<<<<<< HEAD
-    __slots__ = ("_done", "deserializer", "event", "held_bytes", "since_s", "state", "work")
-=======
-    __slots__ = ("_done", "_work", "behavior", "deserializer", "event", "serializer", "since_s", "state")
->>>>>>> w-hotpath
+    __slots__ = ("_done", "_work", "behavior", "deserializer", "event", "held_bytes", "serializer", "since_s", "state")
 
     def __init__(self, work: Callable[..., None], args: Any) -> None:
         """As `grpc.server` gives them to its pool: ``work`` runs the first of ``args`` with the others."""

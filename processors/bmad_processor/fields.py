@@ -17,7 +17,7 @@ from .quantities import NotUnderstood, split_endpoint
 
 __all__ = [
     "Config", "DurationNs", "Endpoint", "Ratio", "Secret", "SizeBytes", "REDACTED",
-    "parse_duration", "parse_endpoint", "parse_ratio", "parse_size", "split_endpoint",
+    "is_header_value", "parse_duration", "parse_endpoint", "parse_ratio", "parse_size", "split_endpoint",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -105,6 +105,12 @@ class Secret:
             # pydantic's own name for it: the loader then tries the text as it was written, for a token of digits
             raise PydanticCustomError("string_type", "not text")
         return cls(value)
+
+
+def is_header_value(text: str) -> bool:
+    """Whether HTTP and gRPC can carry ``text`` as the value of a header. Their libraries quote what they refuse, which
+    is mostly a secret, so it is refused before."""
+    return text.isascii() and text.isprintable()
 
 
 class Config(BaseModel):

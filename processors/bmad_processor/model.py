@@ -81,7 +81,7 @@ class Exemplar:
 
 @dataclass(frozen=True, slots=True)
 class TaskSample:
-    """Finished tasks of one instance within one pane: the spans of one request, or one delta histogram point."""
+    """Finished tasks of one instance within one pane: the spans of some requests, or one delta histogram point."""
 
     key: PartitionKey
     instance: str
@@ -171,7 +171,7 @@ class ModelKey:
 
 @dataclass(frozen=True, slots=True)
 class TokenSample:
-    """Tokens of finished model calls: the spans of one request, or one delta histogram point."""
+    """Tokens of finished model calls: the spans of some requests, or one delta histogram point."""
 
     key: PartitionKey
     instance: str

@@ -60,15 +60,17 @@ def test_forward_file_adds_a_backend() -> None:
 
 
 def test_production_file_is_right_and_keeps_what_it_acknowledged() -> None:
-    environ = {"BMAD_OTEL_BACKEND": "tempo.example:4317", "BMAD_OTEL_BACKEND_TOKEN": "abc"}
+    environ = {"BMAD_OTEL_BACKEND": "tempo.example:4317", "BMAD_OTEL_BACKEND_TOKEN": "abc", "BMAD_OTEL_TOKEN": "def",
+               "BMAD_OTEL_CERT": "cert.pem", "BMAD_OTEL_CERT_KEY": "key.pem"}  # fmt: skip
     config = load_config([SHIPPED / "bmad-collector-production.yaml"], environ)
     assert config.warnings == ()
     backend = config.exporters["otlp_grpc"]
     assert isinstance(backend, OtlpGrpcConfig)
     assert (backend.sending_queue.storage, backend.is_insecure) == ("sqlite", False)
     assert all(pipeline.processors[0] == "memory_limiter" for pipeline in config.pipelines.values())
-    with pytest.raises(ConfigError, match="BMAD_OTEL_BACKEND_TOKEN is not set"):
-        load_config([SHIPPED / "bmad-collector-production.yaml"], {"BMAD_OTEL_BACKEND": "tempo.example:4317"})
+    for name in environ:
+        with pytest.raises(ConfigError, match=f"{name} is not set"):
+            load_config([SHIPPED / "bmad-collector-production.yaml"], {k: v for k, v in environ.items() if k != name})
 
 
 def test_settings_not_written_are_those_of_the_engine() -> None:

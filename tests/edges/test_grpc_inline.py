@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from bmad_processor.errors import Overloaded
+from bmad_processor.limit import Admission, ByteBudget, MemoryLimiter, MemoryLimiterConfig
 from bmad_processor.model import Signal
 from bmad_processor.receive import Accepted, GrpcConfig, GrpcReceiver
 from bmad_processor.receive.grpc_inline import MAX_RECEIVING, is_possible
@@ -137,3 +138,61 @@ def test_calls_given_up_by_their_senders_leave_nothing(consumer: Noting, receive
         assert call.result() == b""
     assert export(spans_body(), timeout=10) == b""
     receiver.stop(5)
+
+
+MIB = 2**20
+OWN = ("grpc.use_local_subchannel_pool", 1)
+
+
+def test_short_of_memory_it_refuses_before_there_is_a_body(consumer: Noting) -> None:
+    held_mib = 10
+    limiter = MemoryLimiter(
+        MemoryLimiterConfig(limit_mib=100), total_bytes=1000 * MIB, read=lambda: held_mib * MIB, free=lambda: None
+    )
+    admission = Admission()
+    admission.limit(limiter, [Signal.TRACES])
+    receiver = GrpcReceiver(GrpcConfig(endpoint="127.0.0.1:0"), consumer, admission)
+    receiver.start()
+    release = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        release.wait(30)
+        yield from ()
+
+    try:
+        with grpc.insecure_channel(receiver.endpoint, [OWN]) as channel:
+            held_mib = 90
+            limiter.check()
+            with pytest.raises(grpc.RpcError) as refused:
+                channel.stream_unary(EXPORT)(nothing(), timeout=10)  # headers only
+            assert refused.value.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+            assert "memory" in refused.value.details()  # type: ignore[attr-defined]
+            assert limiter.counters()["refused_requests_traces"] == 1
+            held_mib = 10
+            limiter.check()
+            assert channel.unary_unary(EXPORT)(spans_body(), timeout=10) == b""
+    finally:
+        release.set()
+        receiver.stop(2)
+    assert len(consumer.got) == 1
+
+
+@pytest.mark.parametrize("threads", [None, 16])
+def test_bytes_bound_what_is_there_also_with_workers(threads: int | None, consumer: Noting) -> None:
+    """Four bodies fit into the budget together; while they are in work no fifth one is received."""
+    consumer.delay_s = 0.1
+    consumer.may_wait = threads is not None
+    body = spans_body(name="x" * MIB)
+    admission = Admission(ByteBudget(4 * len(body) + 100))
+    config = GrpcConfig(endpoint="127.0.0.1:0", max_recv_msg_size=len(body), threads=threads)
+    receiver = GrpcReceiver(config, consumer, admission)
+    receiver.start()
+    try:
+        with grpc.insecure_channel(receiver.endpoint, [OWN]) as channel:
+            calls = [channel.unary_unary(EXPORT).future(body, timeout=60) for _ in range(24)]
+            assert [call.result() for call in calls] == [b""] * 24
+    finally:
+        receiver.stop(2)
+    assert consumer.most_at_once <= 4
+    if threads:
+        assert consumer.most_at_once > 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +39,43 @@ def receiving(consumer: Recorder, *, reuse_port: bool = False, **options: Any) -
         yield receiver
     finally:
         receiver.stop(2)
+
+
+class Relay:
+    """Between a client and a receiver; after so many bytes of the client it passes on nothing, and says nothing."""
+
+    def __init__(self, to: str, stop_after: int) -> None:
+        self._to = split_endpoint(to)
+        self._stop_after = stop_after
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.was_closed = threading.Event()
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Relay:
+        threading.Thread(target=self._run, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._listener.close()
+
+    def _run(self) -> None:
+        client, _ = self._listener.accept()
+        with client, socket.create_connection(self._to) as server:
+            threading.Thread(target=self._back, args=(server, client), daemon=True).start()
+            n = 0
+            while n < self._stop_after:
+                data = client.recv(16_384)
+                server.sendall(data)
+                n += len(data)
+            self._ended.wait(30)
+
+    def _back(self, server: socket.socket, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                client.sendall(data)
+        self.was_closed.set()
 
 
 def code_of(call: Any) -> grpc.StatusCode:
@@ -133,6 +172,33 @@ def test_a_dead_client_is_noticed(consumer: Recorder, keepalive: dict[str, Any])
         assert time.monotonic() - began < 8
 
 
+@pytest.mark.parametrize("beginning", [b"", PREFACE[:10]], ids=["silent", "half a preface"])
+def test_a_client_that_never_says_what_it_speaks_is_closed(
+    consumer: Recorder, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+) -> None:
+    monkeypatch.setattr("bmad_processor.receive.grpc_options._HANDSHAKE_MS", 200)
+    with (
+        receiving(consumer) as receiver,
+        socket.create_connection(split_endpoint(receiver.endpoint), timeout=10) as raw,
+    ):
+        raw.sendall(beginning)
+        assert list(frames(raw)) is not None, "it ends"
+
+
+def test_half_open_in_a_body_is_noticed_and_leaves_nothing(consumer: Recorder) -> None:
+    """The client is gone in the middle of a request: neither data nor answers to pings come any more."""
+    keepalive = {"server_parameters": {"time": "200ms", "timeout": "200ms"}}
+    with receiving(consumer, keepalive=keepalive) as receiver, Relay(receiver.endpoint, stop_after=300_000) as relay:
+        with grpc.insecure_channel(relay.endpoint, [OWN]) as channel:
+            call = channel.unary_unary(TRACES).future(spans_body(name="x" * 2_000_000), timeout=30)
+            assert relay.was_closed.wait(10), "the connection was given up"
+            call.cancel()
+        with grpc.insecure_channel(receiver.endpoint, [OWN]) as channel:
+            assert channel.unary_unary(TRACES)(b"", timeout=10) == b""
+        assert receiver._pool.in_hand == 0
+    assert len(consumer.got) == 1
+
+
 def test_further_connections_are_closed(consumer: Recorder) -> None:
     with receiving(consumer, max_connections=2) as receiver:
         address = split_endpoint(receiver.endpoint)
@@ -195,15 +261,41 @@ def test_a_waiting_consumer_has_many_at_once(consumer: Recorder) -> None:
 def test_senders_that_never_send_do_not_hold_up_a_waiting_consumer(consumer: Recorder) -> None:
     consumer.may_wait = True
     with receiving(consumer) as receiver, grpc.insecure_channel(receiver.endpoint, [OWN]) as channel:
+        ended = threading.Event()
 
         def silence() -> Iterator[bytes]:
-            yield from iter(lambda: time.sleep(0.1), object())  # type: ignore[misc] # it never yields anything
+            ended.wait(30)
+            yield from ()
 
         slow = [channel.stream_unary(TRACES).future(silence()) for _ in range(30)]
         with grpc.insecure_channel(receiver.endpoint, [OWN]) as other:
-            assert other.unary_unary(TRACES)(b"", timeout=10) == b""
+            assert other.unary_unary(TRACES)(b"", timeout=20) == b""
         for call in slow:
             call.cancel()
+        ended.set()
+
+
+@pytest.mark.parametrize("may_wait", [False, True])
+def test_calls_given_up_before_they_are_received_leave_nothing(consumer: Recorder, may_wait: bool) -> None:
+    consumer.may_wait = may_wait
+    ended = threading.Event()
+
+    def silence() -> Iterator[bytes]:
+        ended.wait(30)
+        yield from ()
+
+    with receiving(consumer) as receiver:
+        for n in range(1, 6):
+            with grpc.insecure_channel(receiver.endpoint, [OWN]) as channel:
+                slow = [channel.stream_unary(TRACES).future(silence()) for _ in range(50)]
+                eventually(lambda: receiver._pool.in_hand >= 20)  # a few are received, the others wait
+                for call in slow:
+                    call.cancel()
+            with grpc.insecure_channel(receiver.endpoint, [OWN]) as other:
+                assert other.unary_unary(TRACES)(b"", timeout=10) == b""
+            eventually(lambda: receiver._pool.in_hand == 0)
+            assert len(consumer.got) == n
+        ended.set()
 
 
 # Where it listens -----------------------------------------------------------------------------------------------------

@@ -84,10 +84,14 @@ SHORT = {"read_header_timeout": "200ms", "read_timeout": "200ms"}
         (CHUNKED + b"1", lambda n: b";a=b"),
         (CHUNKED + b"0\r\n", lambda n: b"A%d: b\r\n" % n),
         (WHOLE, lambda n: b"\r\n"),
+        (WHOLE, lambda n: b""),
+        (HEAD + b"Content-Length: 100000\r\n\r\n" + bytes(50_000), lambda n: b""),
+        (CHUNKED + b"ffff\r\n" + bytes(50_000), lambda n: b""),
         (b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n", lambda n: b"x"),
     ],
     ids=["silence", "empty lines", "slow header", "endless headers", "slow body", "endless chunks",
-         "endless chunk extension", "endless trailers", "empty lines after a request", "refused, then a slow body"],
+         "endless chunk extension", "endless trailers", "empty lines after a request", "half-open after a request",
+         "half-open in a body", "half-open in a chunk", "refused, then a slow body"],
 )  # fmt: skip
 def test_slow_requests_are_cut_off(consumer: Recorder, beginning: bytes, more: Callable[[int], bytes]) -> None:
     with receiving(consumer, idle_timeout="200ms", **SHORT) as raw:

@@ -165,12 +165,12 @@ def test_a_backend_that_takes_less_is_given_less() -> None:
 
     sender, done = Small(), Done()
     queue = make(sender)
-    blocked(queue, sender, *[done.request(n, size=40_000) for n in range(60)])
+    blocked(queue, sender, *[done.request(n, size=40_000) for n in range(180)])
     counters = finish(queue)
     assert all(outcome == [True] for outcome in done.outcomes.values())
     assert counters["failed_items_permanent"] == 0
     refused = [request for request in sender.sent if len(request.body) > 200_000]
-    assert [len(request.body) for request in refused] == [1_040_000, 520_000, 240_000]
+    assert [len(request.body) for request in refused] == [3_120_000, 1_560_000, 760_000, 360_000]
 
 
 def test_partial_success_of_a_joined_request_is_counted() -> None:

@@ -168,3 +168,12 @@ def test_only_the_signals_of_limited_pipelines_are_refused() -> None:
     assert 1 <= refusal.retry_after_s <= 30
     assert admission.refusal(Signal.METRICS) is None
     assert machine.limiter.counters()["refused_requests_traces"] == 1
+
+
+def test_what_is_received_counts_what_is_in_work() -> None:
+    admission = Admission(ByteBudget(200 * MIB))
+    most = [admission.most_at_once(60 * MIB, held * MIB) for held in (0, 1, 60, 100, 101, 200, 1000)]
+    assert most == [3, 3, 2, 1, 1, 0, 0]
+    small = Admission(ByteBudget(30 * MIB))
+    assert [small.most_at_once(60 * MIB, held * MIB) for held in (0, 1, 15, 16)] == [1, 1, 1, 0]
+    assert Admission(ByteBudget(10_000 * MIB)).most_at_once(MIB) == 16

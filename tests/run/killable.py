@@ -1,7 +1,9 @@
 """A collector that can be killed at a step of the commit order: ``python -m tests.run.killable CONFIG``.
 
 Takes one command a line on standard input and answers each with one line: ``clock NS`` sets its time, ``kill STEP``
-makes it end itself by SIGKILL the next time that step of the commit order is reached.
+makes it end itself by SIGKILL the next time that step of the commit order is reached (``kill later``: somebody else
+will do it). From the first step on its time stands still: a disk may take a second, and a second of the machine is a
+minute of the test's.
 """
 
 from __future__ import annotations
@@ -27,12 +29,14 @@ class _Child:
     def __init__(self, path: Path) -> None:
         self.now_ns = 0
         self._kill_at = ""
+        self._is_ending = False
         self._state = str(path.with_name("state.db"))
         self.collector = Collector(
             load_config([path]), build_api=build_api, clock=lambda: self.now_ns, on_step=self._on_step
         )
 
     def _on_step(self, step: str) -> None:
+        self._is_ending = bool(self._kill_at)
         if step == self._kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         if step == "send" and self._kill_at == "mark":
@@ -48,6 +52,8 @@ class _Child:
     def obey(self, command: str, argument: str) -> None:
         match command:
             case "clock":
+                if self._is_ending:
+                    time.sleep(60)  # SIGKILL ends it
                 self.now_ns = int(argument)
             case "kill":
                 self._kill_at = argument

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from pathlib import Path
@@ -54,6 +55,29 @@ def test_a_port_in_use(tmp_path: Path, part: str) -> None:
             tree["extensions"]["api"]["endpoint"] = endpoint
         else:
             tree["receivers"]["otlp"]["protocols"][part]["endpoint"] = endpoint
+        path.write_text(json.dumps(tree))
+        code, (line,) = _fails(path, tmp_path / "log")
+    assert code == 1
+    assert endpoint in line
+
+
+def test_the_page_nobody_asked_for_is_missed_only_by_a_collector_that_runs(tmp_path: Path) -> None:
+    path = write_config(tmp_path)
+    tree = json.loads(path.read_text())
+    tree["service"]["telemetry"] = {}
+    with socket.socket() as taken, socket.socket() as page:
+        with contextlib.suppress(OSError):  # then somebody else has it
+            page.bind(("127.0.0.1", 8888))
+            page.listen()
+        path.write_text(json.dumps(tree))
+        with Process(path, log=tmp_path / "log") as process:
+            process.endpoints()
+            assert "no metrics page: localhost:8888 is taken" in process.log
+            assert process.stop() == 0
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        endpoint = f"127.0.0.1:{taken.getsockname()[1]}"
+        tree["receivers"]["otlp"]["protocols"]["http"]["endpoint"] = endpoint
         path.write_text(json.dumps(tree))
         code, (line,) = _fails(path, tmp_path / "log")
     assert code == 1

@@ -109,6 +109,26 @@ def test_what_was_received_and_sent_is_on_the_page(tmp_path: Path, backend_endpo
         assert get(page, "/elsewhere")[0] == 404
 
 
+def test_commits_and_joins_and_what_is_not_said_yet(tmp_path: Path, backend_endpoint: str, backend: Backend) -> None:
+    backend.answer = Overloaded("not now", retry_after_s=0.05)
+    config = write_config(tmp_path, exporters={"otlp_grpc": to_grpc(backend_endpoint)})
+    with embedded(config) as collector, GrpcClient(collector.endpoints["otlp/grpc"]) as client:
+        api = collector.endpoints["api"]
+        for _ in range(5):
+            client.export(Signal.TRACES, otlp.tasks("Planner", 20, is_error=True))
+        eventually(lambda: scrape(api).get("bmad_notification_log_unsent", {(): 0})[()] >= 1)
+        backend.answer = None
+        eventually(lambda: scrape(api)["bmad_notification_log_unsent"] == {(): 0})
+        eventually(lambda: scrape(api)["otelcol_exporter_queue_size"] == {("otlp_grpc",): 0})
+        found = scrape(api)
+        calls = found["bmad_exporter_counts_total"][("otlp_grpc", "calls")]
+        assert found["bmad_exporter_joined_requests_count"] == {("otlp_grpc",): calls}
+        assert found["bmad_exporter_joined_requests_sum"][("otlp_grpc",)] >= calls
+        assert found["bmad_commit_duration_seconds_count"][()] >= 1
+        assert 0 < found["bmad_commit_duration_seconds_sum"][()] < 60
+        assert found["bmad_commit_failures_total"] == {(): 0}
+
+
 def test_refused_and_lost_are_told_apart(tmp_path: Path, backend_endpoint: str, backend: Backend) -> None:
     backend.answer = Overloaded("not now", retry_after_s=30)
     exporters = {"otlp_grpc": to_grpc(backend_endpoint, sending_queue={"queue_size": 1})}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import threading
 import time
 import zlib
@@ -56,8 +57,14 @@ class Watch:
 
 
 @contextmanager
-def running(tmp_path: Path, limiter: dict[str, Any], **config: Any) -> Iterator[tuple[Process, dict[str, str]]]:
+def running(
+    tmp_path: Path, limiter: dict[str, Any], *, threads: int | None = None, **config: Any
+) -> Iterator[tuple[Process, dict[str, str]]]:
     path = write_config(tmp_path, exporters={"file": {"path": "/dev/null"}}, **config)
+    if threads:
+        tree = json.loads(path.read_text())
+        tree["receivers"]["otlp"]["protocols"]["grpc"]["threads"] = threads
+        path.write_text(json.dumps(tree))
     path = with_service(path, memory_limiter=limiter, extensions=HEALTH)
     with Process(path, log=tmp_path / "log") as process:
         yield process, process.endpoints()
@@ -68,10 +75,12 @@ def filler(n_bytes: int) -> bytes:
     return otlp.traces([otlp.Span(trace_id=b"t" * 16, span_id=b"s" * 8, name="x" * n_bytes)])
 
 
-def test_many_large_requests_at_once_over_grpc(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threads", [None, 16])
+def test_many_large_requests_at_once_over_grpc(tmp_path: Path, threads: int | None) -> None:
     body = filler(60 * MIB)
     limit = 600 * MIB
-    with running(tmp_path, {"limit_mib": 600, "spike_limit_mib": 300, "check_interval": "100ms"}) as (process, at):
+    limiter = {"limit_mib": 600, "spike_limit_mib": 300, "check_interval": "100ms"}
+    with running(tmp_path, limiter, threads=threads) as (process, at):
         channels = [
             grpc.insecure_channel(
                 at["otlp/grpc"],

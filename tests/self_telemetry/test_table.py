@@ -43,6 +43,9 @@ STATUS: dict[str, Any] = {
         }
     },
     "engine": {"partitions": 3, "dropped_history_points": 1, "late": 5, "last_commit_s": 0.25},
+    "commits": {"duration_s": _BUCKETS, "failed": 2},
+    "store": {"unsent_events": 1},
+    "joined": {"otlp_grpc/a": _BUCKETS},
     "announcer": {"undelivered_events": 1, "dropped_gauge_points": 2},
     "profiles": {"reloads": 1, "problems": [{}]},
     "exporters": {

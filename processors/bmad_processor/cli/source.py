@@ -149,7 +149,8 @@ def ask(
         response = connection.getresponse()
         content = response.read(MAX_ANSWER_BYTES + 1)
         took_ms, method = (time.perf_counter() - began_s) * 1e3, "GET" if body is None else "PUT"
-        _LOG.debug("%s %s%s: %d, %d bytes, %.1f ms", method, endpoint, target, response.status, len(content), took_ms)
+        url = f"{endpoint if endpoint.startswith(TLS) else 'http://' + endpoint}{target}"
+        _LOG.debug("%s %s: %d, %d bytes, %.1f ms", method, url, response.status, len(content), took_ms)
     except TimeoutError as error:
         raise Failed(f"the collector at {endpoint} did not answer within {timeout_s:g} s") from error
     except ssl.SSLCertVerificationError as error:

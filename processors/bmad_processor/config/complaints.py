@@ -17,6 +17,7 @@ from bmad_processor.errors import Problem
 from bmad_processor.fields import Config
 
 from .describe import allowed_keys, bounds_at, expected_at, is_secret_at
+from .hidden import is_secret_place
 from .tree import Node, Path, child, find, plain, problem, show
 
 C = TypeVar("C", bound=Config)
@@ -127,7 +128,12 @@ def _understand(model: type[Config], node: Node | None, entry: Mapping[str, Any]
         path = (*path, named)
     found = None if node is None else find(node, path)
     value = found.value if found is not None else entry["input"]
-    shown = "what is written here" if is_secret_at(model, path) else show(value)
+    is_hidden = (
+        is_secret_at(model, path)
+        or (is_secret_place(path) and not isinstance(value, dict | list | None))
+        or (found is not None and found.is_hidden)
+    )
+    shown = "what is written here" if is_hidden else show(value)
     expected = str(context.get("expected", "")) or expected_at(model, path)
     if kind == _UNKNOWN:
         message, expected = unknown_key(str(path[-1] if path else ""), allowed_keys(model, path[:-1]))

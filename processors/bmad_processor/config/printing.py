@@ -13,11 +13,11 @@ from typing import Any, Final
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from bmad_processor.fields import Config
+from bmad_processor.fields import REDACTED, Config
 
 from .complaints import check
-from .describe import kind_at, kind_of, render_value
-from .hidden import REDACTED, sounds_secret, without_password
+from .describe import is_secret_at, kind_at, kind_of, render_value
+from .hidden import is_secret_place, without_password
 from .schema import SECTIONS, TYPES, ServiceConfig, type_of
 from .tree import Node, entries, find
 from .tree import Path as TreePath
@@ -70,6 +70,8 @@ class _Printer:
     def _written(self, node: Node, model: type[Config] | None, path: TreePath) -> Any:
         match node.value:
             case dict() as inner:
+                if self._is_redacted and _is_secret_text(model, path):
+                    return REDACTED  # a mapping by mistake: then its keys are what is secret
                 return {key: self._written(value, model, (*path, key)) for key, value in inner.items()}
             case list() as items:
                 return [self._written(item, model, (*path, i)) for i, item in enumerate(items)]
@@ -99,7 +101,7 @@ class _Printer:
     def _scalar(self, value: Any, kind: str, path: TreePath, node: Node | None) -> Any:
         if self._is_redacted and value is not None:
             is_hidden = node is not None and node.is_hidden
-            if is_hidden or "secret" in kind or _sounds_secret(path):
+            if is_hidden or "secret" in kind or is_secret_place(path):
                 return REDACTED
         if not isinstance(value, str):
             return value
@@ -110,9 +112,8 @@ class _Printer:
         return value.replace("$", "$$")
 
 
-def _sounds_secret(path: TreePath) -> bool:
-    names = [part for part in path if isinstance(part, str)]
-    return "headers" in names[:-1] or any(sounds_secret(name) for name in names[-1:])
+def _is_secret_text(model: type[Config] | None, path: TreePath) -> bool:
+    return "headers" in path[:-1] or (model is not None and is_secret_at(model, path))
 
 
 def _is_profile(path: TreePath) -> bool:

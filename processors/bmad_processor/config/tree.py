@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from bmad_processor.errors import Problem
 
+from .hidden import without_password
+
 Path = tuple[str | int, ...]
 """Keys and list positions from the top of a document to a value."""
 
@@ -119,7 +121,7 @@ def show(value: object) -> str:
         case list() | tuple():
             return "a list"
         case str():
-            return f"'{_shorten(printable(value))}'"
+            return f"'{_shorten(printable(without_password(value)))}'"
         case _:
             return _shorten(_number(value))
 

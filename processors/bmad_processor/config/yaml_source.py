@@ -6,6 +6,7 @@ scalars, and no tag can ever build an object.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
@@ -19,8 +20,12 @@ from ruamel.yaml.reader import ReaderError
 
 from bmad_processor.errors import Problem
 
+from .hidden import is_secret_place
 from .tree import Node, Scalar, printable, render_path, show
 from .tree import Path as TreePath
+
+_QUOTED: Final = re.compile(r""" ["'](?!<)[^"']{2,}["']""")
+"""Not one of the parser's own words, such as `'<block end>'`, and not a single character."""
 
 _TAG: Final = "tag:yaml.org,2002:"
 _SCALARS: Final = {_TAG + name for name in ("int", "float", "bool", "null")}
@@ -76,7 +81,7 @@ def parse_yaml(text: str, name: str) -> tuple[Node | None, list[Problem]]:
     if root is not None and root.value is None and not reader.problems:
         return Node({}, name, 1, 1), []
     if root is not None and not isinstance(root.value, dict):
-        return None, [*reader.problems, Problem(name, root.line, "", f"{show(root.value)} at the top", "a mapping")]
+        return None, [*reader.problems, Problem(name, root.line, "", f"{_kind(root.value)} at the top", "a mapping")]
     return root, reader.problems
 
 
@@ -140,7 +145,7 @@ class _Reader:
                 case MappingNode() if node.tag == _TAG + "map":
                     return Node(self._mapping(node, path), self.file, line, key_line)
                 case _:
-                    self._refuse(line, path, f"the tag {printable(str(node.tag))} has no meaning here")
+                    self._refuse(line, path, _about_tag(str(node.tag), path))
                     return None
         finally:
             self._open.discard(id(node))
@@ -150,12 +155,13 @@ class _Reader:
         if tag in _TEXTS:
             return Node(str(node.value), self.file, line, key_line)
         if tag not in _SCALARS:
-            self._refuse(line, path, f"the tag {printable(tag)} has no meaning here")
+            self._refuse(line, path, _about_tag(tag, path))
             return None
         try:
             return Node(self._constructor.construct_object(node), self.file, line, key_line)
         except (ValueError, KeyError, IndexError):  # !!int abc; !!bool abc; !!int with nothing behind it
-            self._refuse(line, path, f"{show(node.value)} is not what its tag says")
+            shown = "what is written here" if is_secret_place(path) else show(node.value)
+            self._refuse(line, path, f"{shown} is not what its tag says")
             return None
 
     def _mapping(self, node: Any, path: TreePath) -> dict[str, Node]:
@@ -199,12 +205,23 @@ class _Reader:
         self.problems.append(Problem(self.file, line, render_path(path), message, expected))
 
 
+def _kind(value: object) -> str:
+    # a text where a configuration should be may be the content of another file, such as a token
+    return show(value) if isinstance(value, list) else "a text or a number"
+
+
+def _about_tag(tag: str, path: TreePath) -> str:
+    # a password that begins with an exclamation mark
+    return f"the tag {'that is written' if is_secret_place(path) else printable(tag)} has no meaning here"
+
+
 def _syntax_problem(error: Exception, text: str, name: str) -> Problem:
     line, reason, expected = 0, "cannot be parsed", ""
     if isinstance(error, MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 0
-        reason = printable(str(error.problem or error.context or reason))
+        # what the parser quotes may be a part of a secret, such as one that begins with an asterisk
+        reason = _QUOTED.sub("", printable(str(error.problem or error.context or reason)))
     elif isinstance(error, ReaderError):
         position = error.position if isinstance(error.position, int) else 0
         line = text.count("\n", 0, position) + 1

@@ -212,6 +212,8 @@ class Collection:
 
     def _sample(self, groups: list[Group]) -> TaskSample:
         first = groups[0]
+        if len(groups) == 1 and len(first.durations) == 1:
+            return self._sample_of_one(first)
         sender, agent, start_ns = first.kind.sender, first.kind.meaning.agent, first.start_ns
         durations = first.durations if len(groups) == 1 else [d for group in groups for d in group.durations]
         buckets: dict[int, int] = {}
@@ -241,6 +243,19 @@ class Collection:
         for group in groups:
             group.begin()
             group.kind.forget_older()
+        return sample
+
+    def _sample_of_one(self, group: Group) -> TaskSample:
+        """As `_sample`, for a single span: what comes of most when agents are many."""
+        kind, duration_ns = group.kind, group.durations[0]
+        sender, meaning = kind.sender, kind.meaning
+        sample = TaskSample(
+            self._key(sender, meaning.agent), sender.instance, Source.SPAN, group.start_ns, 0, 1,
+            1 if meaning.error else 0, duration_ns, duration_ns, duration_ns, {sketch.index_of(duration_ns): 1},
+            (_exemplar(group),),
+        )  # fmt: skip
+        group.begin()
+        kind.forget_older()
         return sample
 
     def _key(self, sender: Sender, agent: str) -> PartitionKey:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bmad_processor.fields import Config, parse_endpoint
+from bmad_processor.fields import Config, is_header_value, parse_endpoint
 from bmad_processor.model import Signal
 from bmad_processor.security.config import AuthConfig
 
@@ -40,6 +40,18 @@ Target = Annotated[str, BeforeValidator(_parse_target, json_schema_input_type=st
 Url = Annotated[str, BeforeValidator(_parse_url, json_schema_input_type=str)]
 
 
+def _check_headers(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not is_header_value(value):
+            raise PydanticCustomError(
+                "value", "the value has characters that no header can carry", {"expected": "ASCII", "field": name}
+            )
+    return headers
+
+
+Headers = Annotated[dict[str, str], AfterValidator(_check_headers)]
+
+
 class OtlpGrpcConfig(Config):
     """The `otlp_grpc` exporter."""
 
@@ -51,7 +63,7 @@ class OtlpGrpcConfig(Config):
     """How request bodies are compressed."""
     timeout: Timeout = 5 * _SECOND
     """Time for one attempt."""
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict)
     """Metadata sent with every request."""
     auth: AuthConfig | None = None
     """Whose credentials are sent with every request."""
@@ -89,7 +101,7 @@ class OtlpHttpConfig(Config):
     """How request bodies are compressed."""
     timeout: Timeout = 30 * _SECOND
     """Time for connecting, for each wait while sending, and for the answer."""
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict)
     """Headers sent with every request."""
     auth: AuthConfig | None = None
     """Whose credentials are sent with every request."""

@@ -15,11 +15,9 @@ from bmad_processor.model import Signal
 
 from .queue_config import BatchConfig
 
-JOIN_BYTES: Final = 2**20
-"""Joined without being asked to: a call costs the same for 1 kB and for 1 MiB, and every backend takes 4 MiB."""
-
-BATCH_BYTES: Final = 3 * 2**20
-"""Joined when batching is configured without a limit: well below the 4 MiB that a gRPC server takes by default."""
+JOIN_BYTES: Final = 3 * 2**20
+"""Joined without being asked to, and when batching is configured without a limit: a call costs the same for 1 kB and
+for 1 MiB. Well below the 4 MiB that a gRPC server takes by default."""
 
 PATIENCE_S: Final = 0.05
 """While a request is under way, others wait this long for it to come back and take them along."""
@@ -69,7 +67,7 @@ class Lanes:
         self._batch = batch if joins else None
         self._joins = joins
         self._lanes: dict[tuple[bool, Signal], _Lane] = {}
-        self._join_bytes = JOIN_BYTES if self._batch is None else BATCH_BYTES
+        self._join_bytes = JOIN_BYTES
         if self._batch is not None and self._batch.sizer == "bytes" and self._batch.max_size:
             self._join_bytes = self._batch.max_size
         self.n = 0

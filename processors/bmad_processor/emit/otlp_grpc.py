@@ -156,6 +156,8 @@ class GrpcSender:
                 channel.n_silent = 0
             raise failure(error) from error
         except ValueError as error:
+            if str(error).startswith("metadata"):  # it goes on with all of them, secrets included
+                raise Permanent("a header is not one that gRPC allows", concerns_all=True) from None
             # grpcio's answer to a call on a closed channel: we are stopping, or it was made anew
             raise Transient(str(error), is_answered=True) from error
         channel.n_silent = 0

@@ -118,6 +118,8 @@ class HttpSender:
                 return self._judge(request, response, self._clock() + self._timeout_s)
         except httpx2.InvalidURL as error:
             raise Permanent(f"{url}: {error}", concerns_all=True) from error
+        except (httpx2.LocalProtocolError, UnicodeError):  # they quote it, and it may be a secret
+            raise Permanent("a header is not one that HTTP allows", concerns_all=True) from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise Transient(f"{type(error).__name__}: {error}", is_answered=True) from error  # nothing was sent
         except httpx2.HTTPError as error:

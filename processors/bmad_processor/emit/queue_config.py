@@ -62,10 +62,11 @@ class QueueConfig(Config):
     """Bytes of request bodies, whatever `sizer` says. By default 64 MiB in memory and 1 GiB with `storage`. A single
     larger request is still taken when nothing else waits."""
     num_consumers: Count = 4
-    """Requests sent at the same time, at most. A second one is sent beside the first only when 1 MiB waits or something
+    """Requests sent at the same time, at most. A second one is sent beside the first only when 3 MiB wait or something
     has waited for 50 ms."""
     batch: BatchConfig | None = None
-    """Wait for more and send it together. Without it what happens to wait is joined, up to 1 MiB, and nothing waits."""
+    """Wait for more and send it together. Without it what happens to wait is joined, up to 3 MiB, and what comes alone
+    does not wait."""
     storage: str | None = None
     """Id of the `sqlite` extension: what was acknowledged is on disk, in a file beside its database, and survives the
     process. Without it the queue is in memory."""

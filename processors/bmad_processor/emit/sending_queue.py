@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
+from bmad_processor.histogram import COUNT_BOUNDS, Histogram
+
 from .backoff import Backoff
 from .failure_log import FailureLog
 from .lanes import PATIENCE_S, Lanes, Waiting
@@ -31,9 +33,9 @@ CACHE_BYTES: Final = 8 * 2**20
 TIDY_S: Final = 0.2
 """What is delivered is deleted with the next insertions, or after so long without any."""
 
-PAUSE_S: Final = 0.003
+PAUSE_S: Final = 0.02
 """Between two calls of one consumer, so that a stream of requests does not become as many calls. What comes alone goes
-at once."""
+at once, alerts always."""
 
 _POLL_S: Final = PATIENCE_S
 """A consumer with nothing to do looks this often whether another one needs help."""
@@ -96,6 +98,8 @@ class SendingQueue:
         draw: Callable[[], float] = random.random,
     ) -> None:
         self.may_wait = disk is not None
+        self.joined: Final = Histogram(COUNT_BOUNDS)
+        """Requests in each export call."""
         self._name = name
         self._sender = sender
         self._n_consumers = queue.num_consumers
@@ -387,6 +391,7 @@ class SendingQueue:
             try:
                 with self._changed:
                     self._tally.counts["calls"] += 1
+                self.joined.observe(len(taken))
                 rejected = self._sender.send(request)
             except Transient as error:
                 self._failures.failed(str(error))

@@ -50,9 +50,13 @@ class Admission:
         if not self.budget.take(n_bytes, held_bytes):
             raise Overloaded("too many large requests at once", retry_after_s=BUSY_RETRY_S)
 
-    def most_at_once(self, max_bytes: int) -> int:
-        """How many requests of unknown size, each of ``max_bytes`` at most, may be received at the same time."""
-        return max(1, min(_MOST_AT_ONCE, self.budget.limit_bytes // max_bytes))
+    def most_at_once(self, max_bytes: int, held_bytes: int = 0) -> int:
+        """How many requests of unknown size, each of ``max_bytes`` at most, may be received at the same time beside
+        those of ``held_bytes`` that are there and not done yet. One at least while these are within half of the budget:
+        a small one must not make workers wait for each other."""
+        limit = self.budget.limit_bytes
+        n = max(0, limit - held_bytes) // max_bytes
+        return max(1 if held_bytes <= limit // 2 else 0, min(_MOST_AT_ONCE, n))
 
     def has_memory(self) -> bool:
         """Whether one more may be received beside those that are slow. Looks at the process: some 10 us."""

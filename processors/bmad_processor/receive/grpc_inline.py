@@ -39,7 +39,8 @@ MAX_RECEIVING: Final = 64
 PATIENCE_S: Final = 10.0
 
 _NEEDED: Final = (
-    "_unary_response_in_pool", "_receive_message", "_abort", "_RECEIVE_MESSAGE_TOKEN", "_CLOSED", "_EMPTY_FLAGS",
+    "_unary_response_in_pool", "_receive_message", "_is_rpc_state_active", "_abort", "_RECEIVE_MESSAGE_TOKEN",
+    "_CLOSED", "_EMPTY_FLAGS", "_Context", "_status",
 )  # fmt: skip
 
 
@@ -51,18 +52,37 @@ def is_possible() -> bool:
 class _Call:
     """A call whose request is asked for, or will be. As far as grpcio looks it is a future."""
 
-    __slots__ = ("_done", "deserializer", "event", "since_s", "state", "work")
+    __slots__ = (
+        "_done", "_work", "behavior", "deserializer", "event", "held_bytes", "serializer", "since_s", "state",
+    )  # fmt: skip
 
-    def __init__(self, event: Any, state: Any, deserializer: Any, work: Callable[[Callable[[], Any]], None]) -> None:
-        self.event = event
-        self.state = state
-        self.deserializer = deserializer
-        self.work = work
+    def __init__(self, work: Callable[..., None], args: Any) -> None:
+        """As `grpc.server` gives them to its pool: ``work`` runs the first of ``args`` with the others."""
+        self._work = work
+        _, self.event, self.state, self.behavior, _, self.deserializer, self.serializer = args
         self.since_s = 0.0
+        self.held_bytes = 0
+        """Of its request, once that is there."""
         self._done: Callable[[Any], None] | None = None
 
     def add_done_callback(self, done: Callable[[Any], None]) -> None:
         self._done = done
+
+    def answer(self, request: bytes) -> None:
+        """What grpcio does with a handler of bytes, without what it does for observers and interceptors: 15 us less."""
+        event, state, deserializer, serializer = self.event, self.state, self.deserializer, self.serializer
+        behavior = self.behavior
+        if deserializer is None and serializer is None:
+            try:
+                response = behavior(request, _server._Context(event, state, None))
+            except Exception as error:  # noqa: BLE001 - what it means to the client, grpcio knows
+
+                def behavior(_: bytes, __: Any, error: Exception = error) -> bytes:
+                    raise error
+            else:
+                _server._status(event, state, response)
+                return
+        self._work(_server._unary_response_in_pool, event, state, behavior, lambda: request, deserializer, serializer)
 
     def finish(self) -> None:
         if self._done is not None:
@@ -102,11 +122,12 @@ class ReceivingPool(CountingPool):
         self,
         threads: int = 0,
         *,
-        most: Callable[[], int] = lambda: 16,
+        most: Callable[[int], int] = lambda _: 16,
         has_memory: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``most`` requests are received at once; the others wait in their senders, so what is in memory stays bounded.
+        """``most`` requests are received at once beside so many bytes of requests that are in work; the others wait in
+        their senders, so what is in memory stays bounded.
         ``has_memory`` says whether another one may be beside those that are slow."""
         super().__init__(threads or 1)  # one is for what is not a unary call
         self._has_workers = threads > 0
@@ -119,6 +140,8 @@ class ReceivingPool(CountingPool):
         self._waiting: deque[_Call] = deque()
         self._working = 0
         """Received, and with a worker or on the way to one."""
+        self._held_bytes = 0
+        """Of these."""
         self._timer: threading.Timer | None = None
 
     @property
@@ -131,10 +154,7 @@ class ReceivingPool(CountingPool):
         """Asks for the request of a unary call and comes back; runs anything else in the thread."""
         if len(args) != 7 or args[0] is not _server._unary_response_in_pool:
             return super().submit(fn, *args, **kwargs)
-        work, event, state, behavior, _, deserializer, serializer = args
-        call = _Call(
-            event, state, deserializer, lambda thunk: fn(work, event, state, behavior, thunk, deserializer, serializer)
-        )
+        call = _Call(fn, args)
         with self._lock:
             self._waiting.append(call)
         self._receive_next()
@@ -171,8 +191,8 @@ class ReceivingPool(CountingPool):
         self._receive_next()
 
     def _has_room(self, now_s: float) -> bool:
-        receiving, most = self._receiving, self._most()
-        if self._has_workers and self._working >= self._max_workers:
+        receiving, most = self._receiving, self._most(self._held_bytes)
+        if not most or (self._has_workers and self._working >= self._max_workers):
             return False
         if len(receiving) < most:
             return True
@@ -202,6 +222,7 @@ class ReceivingPool(CountingPool):
                 self._working += 1
             try:
                 result = take(event)
+                self._hold(call)
                 # without a request the call may end any moment, which only this thread knows: not for a worker
                 if result[0] is None and not (self._has_workers and call.state.request is not None):
                     _handle(call)
@@ -215,8 +236,15 @@ class ReceivingPool(CountingPool):
                     self._done(call)
 
         with state.condition:
-            call.event.call.start_server_batch((cygrpc.ReceiveMessageOperation(_server._EMPTY_FLAGS),), received)
-            state.due.add(_server._RECEIVE_MESSAGE_TOKEN)
+            if _server._is_rpc_state_active(state):
+                call.event.call.start_server_batch((cygrpc.ReceiveMessageOperation(_server._EMPTY_FLAGS),), received)
+                state.due.add(_server._RECEIVE_MESSAGE_TOKEN)
+                return
+        # given up by its sender while it waited: grpcio has ended it, and an event that ends it once more would end the
+        # thread that receives
+        with self._lock:
+            del self._receiving[call]
+        call.finish()
 
     def _work_off(self, call: _Call) -> None:
         try:
@@ -224,9 +252,16 @@ class ReceivingPool(CountingPool):
         finally:
             self._done(call)
 
+    def _hold(self, call: _Call) -> None:
+        request = call.state.request
+        with self._lock:
+            call.held_bytes = len(request) if isinstance(request, bytes) else 0
+            self._held_bytes += call.held_bytes
+
     def _done(self, call: _Call) -> None:
         with self._lock:
             self._working -= 1
+            self._held_bytes -= call.held_bytes
         call.finish()
         self._receive_next()
 
@@ -236,7 +271,7 @@ def _handle(call: _Call) -> None:
     request, state.request = state.request, None
     try:
         if request is not None:
-            call.work(lambda: request)
+            call.answer(request)
         elif state.client is _server._CLOSED:
             with state.condition:
                 _server._abort(

@@ -39,7 +39,6 @@ from .grpc_inline import CountingPool, ReceivingPool, is_possible
 from .grpc_options import options
 from .listen import SocketFile, addresses, bind, clear_socket_file, release
 from .otlp_status import answer, partial_success
-from .rate_limit import LimitedLog
 
 _LOG: Final = logging.getLogger("bmad_otel.collector")
 
@@ -65,11 +64,13 @@ _Behavior = Callable[[bytes, grpc.ServicerContext], bytes]
 class _Exports(grpc.GenericRpcHandler):
     """Method path to handler; None for everything else, which grpcio answers UNIMPLEMENTED."""
 
-    def __init__(self, consumer: Consumer, pool: CountingPool, most: int, guard: Guard | None) -> None:
-        self._limited = LimitedLog(_LOG)
+    def __init__(
+        self, consumer: Consumer, pool: CountingPool, most: int, guard: Guard | None, admission: Admission
+    ) -> None:
         self._pool = pool
         self._most = most
         self._guard = guard
+        self._admission = admission
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="otlp-grpc-refuse")
         self.refused: Counter[str] = Counter()
         self._exports = {path: self._export(signal, consumer) for path, signal in _SERVICES.items()}
@@ -88,7 +89,9 @@ class _Exports(grpc.GenericRpcHandler):
                 value = next(found, None)
                 verdict = self._guard.admit(value.decode("latin-1") if isinstance(value, bytes) else value)
                 if verdict is not None:
-                    return self._apart(self._after(verdict, self._guard, self._exports[handler_call_details.method]))
+                    return self._apart(self._after(verdict, self._guard, handler_call_details.method))
+            if (limited := self._admission.refusal(_SERVICES[handler_call_details.method])) is not None:
+                raise limited
             if self._pool.in_hand >= self._most:
                 raise Overloaded("too many requests at once", retry_after_s=_BUSY_RETRY_S)
         except Refused as refusal:
@@ -113,12 +116,16 @@ class _Exports(grpc.GenericRpcHandler):
         return refuse
 
     def _after(
-        self, verdict: Future[bool], guard: Guard, export: _Behavior
+        self, verdict: Future[bool], guard: Guard, method: str
     ) -> Callable[[Iterator[bytes], grpc.ServicerContext], bytes]:
+        export, signal = self._exports[method], _SERVICES[method]
+
         def check_first(bodies: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
             try:
                 if not verdict.result():
                     raise guard.refusal()
+                if (limited := self._admission.refusal(signal)) is not None:
+                    raise limited
             except Exception as error:  # noqa: BLE001 - see `_export`
                 self._abort(error, context)
             return export(next(bodies), context)
@@ -143,7 +150,7 @@ class _Exports(grpc.GenericRpcHandler):
         told = answer(error)
         self.refused[f"refused_{_CODE_NAMES[told.status.code]}"] += 1
         if told.is_ours:
-            self._limited.error(f"internal error while {doing} over gRPC", error)
+            _LOG.error("internal error while %s over gRPC", doing, exc_info=error)
         context.abort_with_status(rpc_status.to_status(told.status))  # type: ignore[no-untyped-call]
         raise error  # not reached: abort_with_status raises
 
@@ -152,7 +159,9 @@ def _pool(config: GrpcConfig, consumer: Consumer, admission: Admission) -> Count
     threads = config.threads or (_WAITING_THREADS if consumer.may_wait else 0)
     if is_possible():
         most = config.max_recv_msg_size
-        return ReceivingPool(threads, most=lambda: admission.most_at_once(most), has_memory=admission.has_memory)
+        return ReceivingPool(
+            threads, most=lambda held: admission.most_at_once(most, held), has_memory=admission.has_memory
+        )
     return CountingPool(threads or 1)
 
 
@@ -175,9 +184,10 @@ class GrpcReceiver:
         self._config = config
         self._reuse_port = reuse_port
         self._credentials = None if config.tls is None else ServerTls(config.tls).credentials()
-        self._pool: Final = _pool(config, consumer, admission or Admission())
+        admission = admission or Admission()
+        self._pool: Final = _pool(config, consumer, admission)
         guard = None if authenticator is None else Guard(authenticator)
-        self._exports = _Exports(consumer, self._pool, config.max_concurrent_requests, guard)
+        self._exports = _Exports(consumer, self._pool, config.max_concurrent_requests, guard, admission)
         self._server = grpc.server(  # type: ignore[no-untyped-call] # grpcio ships no types
             self._pool, handlers=(self._exports,), options=options(config, reuse_port=reuse_port)
         )

@@ -29,7 +29,6 @@ from .http_answers import CONTENT_TYPES, JSON, Headers, Reply, packed, refused, 
 from .http_body import ENCODINGS, Body, body_for
 from .otlp_json import to_protobuf
 from .otlp_status import Answer, answer, refusal
-from .rate_limit import LimitedLog
 
 _LOG: Final = logging.getLogger("bmad_otel.collector")
 
@@ -77,7 +76,6 @@ class OtlpApp:
         self._consumer = consumer
         self._cors = Cors(config.cors)
         self._guard = None if authenticator is None else Guard(authenticator)
-        self._limited = LimitedLog(_LOG)
         self._admission = admission or Admission(ByteBudget(_BUFFERED_LIMITS * self._limit))
         self._requests = 0
         """In hand; touched by the loop's thread only."""
@@ -116,7 +114,7 @@ class OtlpApp:
         except Exception as error:  # noqa: BLE001 - whatever happens to one request, the server lives on
             told = error.told if isinstance(error, _Refused) else answer(error)
             if told.is_ours:
-                self._limited.error(f"internal error while handling {scope['path'][:100]!r}", error)
+                _LOG.error("internal error while handling %r over HTTP", scope["path"][:100], exc_info=error)
             self._refused[f"refused_{told.http_status}"] += 1
             reply = refused(told, content_type, b"POST, OPTIONS" if self._cors.is_on else b"POST")
             if b"expect" in headers and not asked.was_asked:

@@ -75,6 +75,11 @@ class Collector:
         """The second half of `start`."""
         self._try(self._graph.listen)
         self._is_running = True
+        self._say_notices()
+
+    def _say_notices(self) -> None:
+        for notice in self._graph.notices():
+            _LOG.info("%s", notice)
 
     def _try(self, begin: Callable[[], None]) -> None:
         with self._life:
@@ -99,7 +104,9 @@ class Collector:
                 with nullcontext() if self._place is None else self._place.held():
                     return Change(self._graph, config).apply()
 
-            return self._reloads.carry_out(change, if_nothing="nothing has changed")
+            said = self._reloads.carry_out(change, if_nothing="nothing has changed")
+            self._say_notices()
+            return said
 
     def reject(self, error: ConfigError) -> None:
         """A configuration that is wrong was to be loaded: every problem is logged, and what runs goes on."""

@@ -113,6 +113,7 @@ class EnginePart:
             "engine": self.host.counters(),
             "profiles": self.profiles.status(),
             "announcer": self.announcer.counters(),
+            "commits": {"duration_s": self.host.commits.to_dict(), "failed": self.host.n_failed_commits},
         }
 
 

@@ -17,6 +17,8 @@ from bmad_processor.config import CollectorConfig
 from bmad_processor.config.agent_performance import AgentPerformanceConfig
 from bmad_processor.emit import ConsoleWriter
 from bmad_processor.emit.request import Exporter
+from bmad_processor.errors import StoreError
+from bmad_processor.histogram import Histogram
 from bmad_processor.limit import Admission, ByteBudget, MemoryLimiter
 from bmad_processor.limit.budget import DEFAULT_BYTES
 from bmad_processor.limit.memory import rss_bytes
@@ -46,7 +48,7 @@ from .part import Listener, Part
 from .pipeline import Pipeline
 from .routing import limited_signals, processors_of, routes_of
 from .shelf import Shelf
-from .telemetry_parts import SelfTelemetry
+from .telemetry_parts import MetricsPage, SelfTelemetry
 from .workers.place import Place
 
 _LOG: Final = logging.getLogger("bmad_otel.collector")
@@ -288,6 +290,15 @@ class Graph:
         thread.start()
         self._leaving = [t for t in self._leaving if t.is_alive()] + [thread]
 
+    def notices(self) -> list[str]:
+        """What parts that have started do without, each once."""
+        found = []
+        for part in list(self.extensions.parts.values()):
+            if isinstance(part, MetricsPage) and part.notice:
+                found.append(part.notice)
+                part.notice = ""
+        return found
+
     def endpoints(self) -> dict[str, str]:
         """Component to the address it really listens on, such as ``otlp/grpc`` and ``api``."""
         parts = {**self.extensions.parts, **self.receivers.parts}
@@ -305,6 +316,8 @@ class Graph:
             "processors": self.processors.counters(),
             "extensions": self.extensions.counters(),
             "exporters": self.exporters.counters(),
+            "joined": self._joined(),
+            "store": self._store_status(),
             "requests": {name: requests.to_dict() for name, requests in self._requests.items()},
             "pipelines": self._pipelines(),
             "processors_of": {name: processors_of(self.config, name.rpartition("/")[0]) for name in self.pipelines},
@@ -322,6 +335,17 @@ class Graph:
             "health": self.health().to_dict(),
             **({} if self._place is None else {"router": self._place.counters()}),
         }
+
+    def _joined(self) -> dict[str, Any]:
+        found = {name: getattr(part, "joined", None) for name, part in self.exporters.parts.items()}
+        return {name: joined.to_dict() for name, joined in found.items() if isinstance(joined, Histogram)}
+
+    def _store_status(self) -> dict[str, int]:
+        store = self.store
+        try:
+            return {} if store is None else {"unsent_events": store.unsent()}
+        except StoreError:  # closed, or not readable now: health says so
+            return {}
 
     def _pipelines(self) -> dict[str, dict[str, int]]:
         counting = {name: getattr(pipeline, "counters", None) for name, pipeline in self.pipelines.items()}

@@ -18,6 +18,7 @@ from typing import Final
 
 from bmad_processor import engine, window
 from bmad_processor.errors import StoreError
+from bmad_processor.histogram import DURATION_BOUNDS_S, Histogram
 from bmad_processor.model import Batch, Sample
 from bmad_processor.settings import EngineSettings, Profiles
 from bmad_processor.state import EngineState
@@ -86,6 +87,9 @@ class EngineHost:
         self._started_ns = 0
         self._settings_lock = threading.Lock()
         self._is_settings_unsaved = False
+        self.commits: Final = Histogram(DURATION_BOUNDS_S)
+        """How long writing took, in seconds, also when it failed."""
+        self.n_failed_commits = 0
         self._committer = Committer(store, announcer, on_step=on_step)
         self._wake_at_ns: int | None = None
         self._next_gauges_s = 0.0
@@ -249,11 +253,14 @@ class EngineHost:
         except StoreError as error:
             # kept in memory and written with a later commit; the database may be back by then
             self.trouble = str(error)
+            self.n_failed_commits += 1
             _LOG.error("could not commit, will try again: %s", error)
             with self._lock:
                 self._committer.give_back(pending)
                 self._round.retry_s = time.monotonic() + self._interval_s
             return False
+        finally:
+            self.commits.observe(time.monotonic() - began_s)
         return True
 
     def _end_round(self) -> None:

@@ -2,6 +2,8 @@
 
 Stepping the engine costs more than reading a small request, and no more for many requests together. So what is read
 is held for at most `HOLD_S`, or until it is `MAX_HELD` spans, and then handed over as one batch that arrives then.
+For the engine it has arrived then: what depends on arrival (lateness, the early grid, when an agent was first and last
+heard of) moves by that much, and nothing else does (``tests/laws/test_holding_laws.py``).
 Metrics are not held: they are few, and hold many spans' worth already. Nothing runs while nothing comes: the thread
 that hands over waits for the first request after the last time.
 """

@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 from bmad_processor.errors import Overloaded
+from bmad_processor.histogram import DURATION_BOUNDS_S, SIZE_BOUNDS_BYTES, Histogram
 from bmad_processor.model import Signal
 from bmad_processor.receive import Accepted
 from bmad_processor.receive.consumer import Consumer
-from bmad_processor.self_telemetry.histogram import DURATION_BOUNDS_S, SIZE_BOUNDS_BYTES, Histogram
 
 
 class Requests:

@@ -81,6 +81,8 @@ class MetricsPage:
 
         self._config = config
         self._is_optional = is_optional
+        self.notice = ""
+        """What is to be said once everything else has started: when something has not, that alone is said."""
         self._server: AsgiServer | None = AsgiServer(metrics_pages(scrape), config.endpoint, name="telemetry")
 
     @property
@@ -97,7 +99,9 @@ class MetricsPage:
             if not self._is_optional:
                 raise
             self._server = None
-            _LOG.info("no metrics page: %s is taken (service::telemetry::metrics sets another)", self._config.endpoint)
+            self.notice = (
+                f"no metrics page: {self._config.endpoint} is taken (service::telemetry::metrics sets another)"
+            )
 
     def stop(self, timeout_s: float) -> None:
         """Safe to call twice."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hmac
 from pathlib import Path
 
+from bmad_processor.fields import is_header_value
+
 from .authenticator import Verdict
 from .config import BearerTokenAuthConfig
 from .reload import Watched
@@ -52,4 +54,6 @@ class BearerTokenAuth:
         tokens = tuple(line.strip() for line in Path(self._file).read_text("utf-8").splitlines() if line.strip())
         if not tokens:
             raise ValueError("there is no token in it")
+        if not all(map(is_header_value, tokens)):
+            raise ValueError("a token in it has characters that no header can carry")
         return tokens

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bmad_processor.fields import Config, DurationNs, Secret
+from bmad_processor.fields import Config, DurationNs, Secret, is_header_value
 
 _SECOND: Final = 1_000_000_000
 
@@ -63,6 +63,8 @@ class BearerTokenAuthConfig(Config):
         if len(given) != 1:
             said = "no token is given" if not given else f"{' and '.join(given)} are both given"
             raise PydanticCustomError("value", said, {"expected": "one of token, tokens, filename"})
+        if not all(is_header_value(token.reveal()) for token in (self.token, *self.tokens) if token is not None):
+            raise PydanticCustomError("value", "a token has characters that no header can carry", {"expected": "ASCII"})
         return self
 
 

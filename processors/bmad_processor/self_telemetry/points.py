@@ -170,6 +170,11 @@ def _engine(status: Status) -> Iterator[Point]:
             yield from _point("bmad_engine_state", n, ("name", counter))
         else:
             yield from _point("bmad_engine_samples_not_used", n, ("reason", counter))
+    commits, store = status.get("commits") or {}, status.get("store") or {}
+    if "duration_s" in commits:
+        yield from _histogram("bmad_commit_duration", commits["duration_s"])
+    yield from _point("bmad_commit_failures", commits.get("failed"))
+    yield from _point("bmad_notification_log_unsent", store.get("unsent_events"))
     announcer, profiles = status.get("announcer") or {}, status.get("profiles") or {}
     yield from _point("bmad_announcer_undelivered_events", announcer.get("undelivered_events"))
     yield from _point("bmad_announcer_dropped_gauge_points", announcer.get("dropped_gauge_points"))
@@ -187,6 +192,9 @@ def _exporters(status: Status) -> Iterator[Point]:
                 yield from _point(metric, n, of)
             else:
                 yield from _point("bmad_exporter_counts", n, of, ("reason", counter))
+
+    for name, joined in _named(status, "joined"):
+        yield from _histogram("bmad_exporter_joined_requests", joined, ("exporter", name))
 
 
 def _process(status: Status) -> Iterator[Point]:

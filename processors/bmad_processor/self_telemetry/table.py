@@ -148,6 +148,12 @@ _ROWS: Final = (
     ),
     Metric("bmad_engine_state", _G, "1", ("name",), "Other numbers of the engine that are true now."),
     Metric("bmad_engine_dropped_history", _C, "{point}", (), "Points of history given up: the store was not writable."),
+    Metric("bmad_commit_duration", _H, "s", (), "Time to write what changed to the store, one transaction each."),
+    Metric("bmad_commit_failures", _C, "{commit}", (), "Transactions that could not be written and are tried again."),
+    Metric(
+        "bmad_notification_log_unsent", _G, "{event}", (),
+        "Alert events in the store whose delivery is not confirmed, of all workers together.",
+    ),
     Metric("bmad_announcer_undelivered_events", _G, "{event}", (), "Alert events that no exporter has delivered yet."),
     Metric("bmad_announcer_dropped_gauge_points", _C, "{datapoint}", (), "Points of our gauges that found no room."),
     Metric("bmad_profiles_reloads", _C, "{reload}", (), "Times changed profile files were read again."),
@@ -156,6 +162,10 @@ _ROWS: Final = (
     Metric(
         "bmad_exporter_counts", _C, "{count}", ("exporter", "reason"),
         "Everything else an exporter counts: retries, calls, failures by reason, items a backend rejected.",
+    ),
+    Metric(
+        "bmad_exporter_joined_requests", _H, "{request}", _OF_EXPORTERS,
+        "Received requests in each export call: how much joining saves.",
     ),
     Metric("bmad_exporter_queue_bytes", _G, "By", _OF_EXPORTERS, "Bytes in the queue, what is being sent included."),
     Metric("bmad_exporter_queue_requests", _G, "{request}", _OF_EXPORTERS, "Requests in the queue, likewise."),

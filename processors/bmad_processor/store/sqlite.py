@@ -148,6 +148,15 @@ class SqliteStore:
                 [(time_ns, event_id) for event_id in event_ids],
             )
 
+    def unsent(self) -> int:
+        """Events whose delivery is not confirmed yet, of all engines that share the file. Raises StoreError."""
+        with self._mutex:
+            if self._db is None:
+                raise StoreError(f"{self.path} is closed")
+            with translate_errors(self.path):
+                found = self._db.execute("SELECT count(*) FROM notification_log WHERE sent_ns IS NULL").fetchone()
+                return int(found[0])
+
     def save_settings(self, settings: EngineSettings, time_ns: int) -> None:
         """Keeps the settings of this run; ``time_ns`` is its start."""
         with self._transaction() as db:

@@ -16,6 +16,7 @@ Everything that is not used is counted in the engine state under one of these na
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import assert_never
 
 from bmad_processor import sketch
@@ -189,7 +190,7 @@ def _tasks(pane: Pane, instance: str, source: Source) -> Tasks:
 
 
 def _count_tasks(
-    tasks: Tasks, *, count: int, errors: int, sum_ns: int, min_ns: int, max_ns: int, buckets: dict[int, int]
+    tasks: Tasks, *, count: int, errors: int, sum_ns: int, min_ns: int, max_ns: int, buckets: Mapping[int, int]
 ) -> None:
     if count <= 0:
         return
@@ -216,7 +217,7 @@ def _add_tasks(partition: Partition, pane: Pane, instance: str, sample: TaskSamp
         partition.errors_total += sample.errors
     _count_tasks(
         tasks, count=sample.count, errors=sample.errors, sum_ns=sample.sum_ns, min_ns=sample.min_ns,
-        max_ns=sample.max_ns, buckets=dict(sample.buckets),
+        max_ns=sample.max_ns, buckets=sample.buckets,
     )  # fmt: skip
     for exemplar in sample.exemplars:
         _keep_exemplar(pane, exemplar)

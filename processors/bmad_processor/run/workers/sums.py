@@ -8,7 +8,7 @@ from typing import Any, Final
 _NOT_ADDED: Final = frozenset({"bounds"})
 """The same for all: the limits of a histogram's buckets."""
 
-_LARGEST: Final = frozenset({"pressure", "generation", "in_force_since"})
+_LARGEST: Final = frozenset({"pressure", "generation", "in_force_since", "unsent_events"})
 """Of these, and of ratios, the one that says most."""
 
 

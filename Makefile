@@ -55,7 +55,6 @@ bench: $(STAMP)  ## the published figures
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/collector.py
 	$(BIN)/python benchmarks/collector.py --sustain 60
-	$(BIN)/python benchmarks/receive.py
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/agents.py
 	$(BIN)/python benchmarks/workers.py

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from latency import at, template
+from stream import at, template
 
-from bmad_processor import engine
+from bmad_processor import judgement
 from bmad_processor.decode import Decoder
 from bmad_processor.model import Signal
 from bmad_processor.run import commit, host
@@ -85,7 +85,7 @@ def of(body: bytes, sender: int) -> bytes:
 
 def run(n_agents: int, rate: int, seconds: float) -> None:
     settings = EngineSettings(max_agents=2 * n_agents, early_interval_ns=SECOND // 50)
-    judge, dump = Meter(engine, "_judge"), Meter(commit, "dump_partition")
+    judge, dump = Meter(judgement, "at_pane_end"), Meter(commit, "dump_partition")
     n_senders = max(1, n_agents // PER_SENDER)
     body = template(1, SPANS, PER_SENDER, offset=1_000_000)  # Agent1000000 to Agent1000009
     process = psutil.Process()

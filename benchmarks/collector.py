@@ -5,8 +5,10 @@
 
 Ours decodes, learns baselines, judges, commits to SQLite and forwards; the others forward. All forward over gRPC,
 without compression, to the same kind of backend, which counts what it gets: a round is over when everything has arrived
-there. CPU is the operating system's accounting of each server's process. All are up together and take the stream
-one after the other, round by round; of each the best round counts, since noise only adds.
+there. Beside them, without forwarding: ours, and two receivers in Python, one on generated classes that builds
+attribute dicts (what a plain receiver does), one on raw bytes that only answers (the floor of any). CPU is the
+operating system's accounting of each server's process. All are up together and take the stream one after the other,
+round by round; of each the best round counts, since noise only adds.
 
 ``--sustain`` sends 10,000 spans a second for so many seconds instead, over gRPC and over HTTP, to one after the other:
 share of one core, resident memory, spans sent and received.
@@ -18,16 +20,14 @@ is given by ``--collector``.
 from __future__ import annotations
 
 import argparse
-import http.client
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent import futures
 from pathlib import Path
 
-import grpc
-import psutil
-from servers import EXPORT, Backend, Server, answers_only, cpu_seconds, ours, rotel, rotel_binary, stock, stopping
+from senders import grpc_export, http_export, send_all
+from servers import Server, ours, rotel, rotel_binary, stock, stopping
+from small_servers import Backend, answers_only, generated_classes, without_forwarding
 from stream import Stream
 
 ROUND_SPANS = 100_000
@@ -35,41 +35,29 @@ ROUND_SPANS = 100_000
 
 STOCK = Path(__file__).parents[1] / ".bench" / "peers" / "otelcol"
 
+ALONE: dict[str, Callable[[Path], Server]] = {
+    "ours, without forwarding": without_forwarding,
+    "generated classes, no engine": generated_classes,
+    "grpcio, answers only": answers_only,
+}
+"""What passes nothing on: a part of ours, and what any receiver in Python costs."""
+
 SETTLE_S = 0.3
 """What was taken is passed on, committed and cleaned up."""
-
-
-def send(port: int, bodies: list[bytes]) -> None:
-    """Two connections, eight requests in flight on each."""
-
-    def work(part: list[bytes]) -> None:
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", 64 * 2**20)]
-        with grpc.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
-            call = channel.unary_unary(EXPORT)
-            waiting: list[grpc.Future] = []
-            for body in part:
-                waiting.append(call.future(body))
-                if len(waiting) >= 8:
-                    waiting.pop(0).result()
-            for future in waiting:
-                future.result()
-
-    with futures.ThreadPoolExecutor(2) as pool:
-        list(pool.map(work, [bodies[::2], bodies[1::2]]))
 
 
 def one_round(server: Server, backend: Backend | None, stream: Stream) -> float:
     """Spans per CPU-second of the server."""
     bodies = stream.renewed(time.time_ns())
     received = backend.count() if backend is not None else 0
-    before = cpu_seconds(server.pid)
-    send(server.grpc_port, bodies)
+    before = server.cpu_seconds()
+    send_all(server.grpc_port, bodies)
     if backend is not None:
         arrived = backend.wait_for(received + stream.n_items, 10) - received
         if arrived != stream.n_items:
             raise RuntimeError(f"{arrived} of {stream.n_items} spans arrived")
     time.sleep(SETTLE_S)
-    return stream.n_items / (cpu_seconds(server.pid) - before)
+    return stream.n_items / (server.cpu_seconds() - before)
 
 
 def starters(collector: Path) -> dict[str, Callable[[Path, int], Server]]:
@@ -90,7 +78,7 @@ def starters(collector: Path) -> dict[str, Callable[[Path, int], Server]]:
 def compare(stream: Stream, rounds: int, found: dict[str, Callable[[Path, int], Server]], folder: Path) -> None:
     backends = {name: Backend(folder) for name in found}
     servers = {name: start(folder, backends[name].port) for name, start in found.items()}
-    servers["grpcio, answers only"] = answers_only(folder)
+    servers |= {name: start(folder) for name, start in ALONE.items()}
     best = dict.fromkeys(servers, 0.0)
     with stopping(*servers.values(), *(backend.server for backend in backends.values())):
         for round_ in range(rounds + 1):
@@ -99,9 +87,11 @@ def compare(stream: Stream, rounds: int, found: dict[str, Callable[[Path, int], 
                 if round_:  # the first warms up
                     best[name] = max(best[name], reached)
         for name, server in servers.items():
-            rss = psutil.Process(server.pid).memory_info().rss / 2**20
-            ratio = f"{best['ours'] / best[name]:.2f} x" if name in found else ""
-            print(f"{stream.n_spans:>14} {name:>22} {best[name]:>12,.0f} {ratio:>14} {rss:>5.0f} MiB", flush=True)
+            ratio = f"{best['ours'] / best[name]:.2f} x"
+            print(
+                f"{stream.n_spans:>14} {name:>28} {best[name]:>12,.0f} {ratio:>14} {server.rss_mib:>5.0f} MiB",
+                flush=True,
+            )
 
 
 def sustain(name: str, start: Callable[[Path, int], Server], seconds: int, protocol: str, folder: Path) -> None:
@@ -110,46 +100,26 @@ def sustain(name: str, start: Callable[[Path, int], Server], seconds: int, proto
     stream = Stream(rate, n_spans)
     backend = Backend(folder)
     server = start(folder, backend.port)
-    with stopping(server, backend.server):
-        export, close = grpc_export(server.grpc_port) if protocol == "gRPC" else http_export(server.http_port)
+    connect = grpc_export(server.grpc_port) if protocol == "gRPC" else http_export(server.http_port)
+    with stopping(server, backend.server), connect as export:
         export(stream.renewed(time.time_ns())[0])  # connects
-        process = psutil.Process(server.pid)
-        received, before = backend.wait_for(n_spans, 5), cpu_seconds(server.pid)
-        began, n_sent, peak = time.monotonic(), 0, 0
+        received, before = backend.wait_for(n_spans, 5), server.cpu_seconds()
+        began, n_sent, peak = time.monotonic(), 0, 0.0
         for second in range(seconds):
             bodies = stream.renewed(time.time_ns())
             for i, body in enumerate(bodies):
                 time.sleep(max(0.0, began + second + i / rate - time.monotonic()))
                 export(body)
                 n_sent += n_spans
-            peak = max(peak, process.memory_info().rss)
+            peak = max(peak, server.rss_mib)
         took_s = time.monotonic() - began
         n_received = backend.wait_for(received + n_sent, 10) - received
-        share = (cpu_seconds(server.pid) - before) / took_s
-        close()
+        share = (server.cpu_seconds() - before) / took_s
         print(
             f"{name:>22} {protocol:>5} {n_sent:>10,} {n_received:>10,} {n_sent / took_s:>8,.0f}/s"
-            f" {share:>7.1%} {peak / 2**20:>6.0f} MiB",
+            f" {share:>7.1%} {peak:>6.0f} MiB",
             flush=True,
         )
-
-
-def grpc_export(port: int) -> tuple[Callable[[bytes], object], Callable[[], None]]:
-    channel = grpc.insecure_channel(f"127.0.0.1:{port}")
-    return channel.unary_unary(EXPORT), channel.close
-
-
-def http_export(port: int) -> tuple[Callable[[bytes], object], Callable[[], None]]:
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-
-    def export(body: bytes) -> None:
-        connection.request("POST", "/v1/traces", body, {"content-type": "application/x-protobuf"})
-        answer = connection.getresponse()
-        answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"answered {answer.status}")
-
-    return export, connection.close
 
 
 def main() -> None:
@@ -169,7 +139,7 @@ def main() -> None:
                 for protocol in ("gRPC", "HTTP"):
                     sustain(name, start, arguments.sustain, protocol, Path(folder))
             return
-        print(f"{'spans/request':>14} {'server':>22} {'spans/CPU-s':>12} {'ours beside it':>14} {'RSS':>9}")
+        print(f"{'spans/request':>14} {'server':>28} {'spans/CPU-s':>12} {'ours beside it':>14} {'RSS':>9}")
         for n_spans in arguments.spans:
             stream = Stream(
                 max(1, ROUND_SPANS // n_spans), n_spans, n_agents=arguments.agents, id_lengths=tuple(arguments.ids)

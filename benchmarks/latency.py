@@ -11,69 +11,30 @@ switched off, which is what judging at pane ends alone costs (monitoring interva
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import random
 import re
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import grpc
-import psutil
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from payloads import trace_request
+from senders import LOGS, grpc_export
+from servers import Server, ours, stopping
+from small_servers import listening
+from stream import at, template
 
-PROGRAM = Path(sys.executable).with_name("bmad-otel")
-TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 SPANS = 512
-DURATIONS = 8
+WARM_UP_S = 8
 VICTIM = re.compile(rb"Victim\d{5}")
 
 
-def template(
-    seed: int, n_spans: int, n_agents: int, *, offset: int = 0, name: str = "", is_failing: bool = False
-) -> bytes:
-    """A request whose spans all end at the time ``EPOCH`` and began a little before; `at` moves both."""
-    request = ExportTraceServiceRequest.FromString(
-        trace_request(n_spans, end_ns=EPOCH, seed=seed, n_agents=n_agents, offset=offset)
-    )
-    for i, span in enumerate(request.resource_spans[0].scope_spans[0].spans):
-        span.end_time_unix_nano = EPOCH
-        span.start_time_unix_nano = EPOCH - (i % DURATIONS + 1) * 10_000_000
-        span.status.code = 2 if is_failing else 0
-        for attribute in list(span.attributes):
-            if attribute.key == "gen_ai.agent.name" and name:
-                attribute.value.string_value = name
-            elif attribute.key == "error.type" and not is_failing:
-                span.attributes.remove(attribute)
-    return request.SerializeToString()
-
-
-EPOCH = 0x1A2B3C4D5E6F7081
-
-
-def at(body: bytes, now_ns: int) -> bytes:
-    """``body`` with its times moved to ``now_ns``."""
-    for i in range(DURATIONS + 1):
-        old, new = EPOCH - i * 10_000_000, now_ns - i * 10_000_000
-        body = body.replace(old.to_bytes(8, "little"), new.to_bytes(8, "little"))
-    return body
-
-
-def load(endpoint: str, rate: int, n_agents: int, stop: Any, sent: Any) -> None:
+def load(port: int, rate: int, n_agents: int, stop: Any, sent: Any) -> None:
     """Sends ``rate`` spans a second until told to stop; counts what was acknowledged."""
     bodies = [template(seed, SPANS, n_agents) for seed in range(20)]
-    with grpc.insecure_channel(endpoint, options=[("grpc.max_send_message_length", -1)]) as channel:
-        export = channel.unary_unary(TRACES)
+    with grpc_export(port) as export:
         began, n = time.monotonic(), 0
         while not stop.is_set():
             export(at(bodies[n % len(bodies)], time.time_ns()), timeout=30)
@@ -86,76 +47,41 @@ def load(endpoint: str, rate: int, n_agents: int, stop: Any, sent: Any) -> None:
                 began = time.monotonic() - n * SPANS / rate  # too much asked for: no burst to catch up
 
 
-class Backend(grpc.GenericRpcHandler):
-    """Takes everything; notes when the first record about each victim arrived."""
+class Seen:
+    """When the first record about each victim arrived; takes everything."""
 
     def __init__(self) -> None:
-        self.seen: dict[str, float] = {}
+        self.at_s: dict[str, float] = {}
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-        is_logs = details.method == LOGS
-
-        def export(body: bytes, _: grpc.ServicerContext) -> bytes:
-            if is_logs:
-                now = time.monotonic()
-                for resource in ExportLogsServiceRequest.FromString(body).resource_logs:
-                    for scope in resource.scope_logs:
-                        for record in scope.log_records:
-                            for found in VICTIM.findall(record.SerializeToString()):
-                                self.seen.setdefault(found.decode(), now)
-            return b""
-
-        return grpc.unary_unary_rpc_method_handler(export)
-
-
-def configuration(folder: Path, backend: str, early: str, n_agents: int) -> Path:
-    tree = {
-        "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": "127.0.0.1:0"}}}},
-        "processors": {
-            "agent_performance": {"alerts": {"early_interval": early}, "limits": {"max_agents": n_agents + 10_000}}
-        },
-        "exporters": {
-            "otlp_grpc": {"endpoint": backend, "tls": {"insecure": True}},
-            "otlp_grpc/alerts": {"endpoint": backend, "tls": {"insecure": True}},
-        },
-        "extensions": {"sqlite": {"path": str(folder / "state.db")}},
-        "service": {
-            "extensions": ["sqlite"],
-            "pipelines": {
-                "traces": {"receivers": ["otlp"], "processors": ["agent_performance"], "exporters": ["otlp_grpc"]},
-                "logs": {"receivers": ["otlp"], "exporters": ["otlp_grpc/alerts"]},
-            },
-        },
-    }
-    path = folder / "collector.yaml"
-    path.write_text(json.dumps(tree))
-    return path
+    def take(self, method: str, body: bytes) -> bytes:
+        if method == LOGS:
+            now = time.monotonic()
+            for resource in ExportLogsServiceRequest.FromString(body).resource_logs:
+                for scope in resource.scope_logs:
+                    for record in scope.log_records:
+                        for found in VICTIM.findall(record.SerializeToString()):
+                            self.at_s.setdefault(found.decode(), now)
+        return b""
 
 
 def run(early: str, rate: int, n_agents: int, n_alerts: int, spread_s: float) -> None:
-    backend = Backend()
-    server = grpc.server(ThreadPoolExecutor(4), handlers=(backend,), options=[("grpc.max_receive_message_length", -1)])
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        config = configuration(folder, f"127.0.0.1:{port}", early, n_agents)
-        log = folder / "log"
-        with log.open("wb") as out:
-            child = subprocess.Popen([PROGRAM, "collector", "--config", config], stdout=out, stderr=out)
-        try:
-            endpoint = ready(log, child)
-            stop, sent = multiprocessing.Event(), multiprocessing.Value("q", 0)
-            sender = multiprocessing.Process(target=load, args=(endpoint, rate, n_agents, stop, sent), daemon=True)
-            sender.start()
-            time.sleep(8)
-            latencies, used = probe(endpoint, backend, child.pid, sent, n_alerts, spread_s)
-            stop.set()
-            sender.join(10)
-        finally:
-            child.send_signal(signal.SIGTERM)
-            child.wait(30)
-            server.stop(None)
+    seen = Seen()
+    backend, port = listening(seen.take, threads=4)
+    performance = {"alerts": {"early_interval": early}, "limits": {"max_agents": n_agents + 10_000}}
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            server = ours(Path(folder), port, exporter={"compression": "gzip"}, performance=performance, tells=True)
+            with stopping(server):
+                stop, sent = multiprocessing.Event(), multiprocessing.Value("q", 0)
+                arguments = (server.grpc_port, rate, n_agents, stop, sent)
+                sender = multiprocessing.Process(target=load, args=arguments, daemon=True)
+                sender.start()
+                time.sleep(WARM_UP_S)
+                latencies, used = probe(server, seen, sent, n_alerts, spread_s)
+                stop.set()
+                sender.join(10)
+    finally:
+        backend.stop(None)
     found = sorted(latencies)
     print(
         f"{'early ' + early if early != '0s' else 'pane ends only':>16}: {len(found):>4} of {n_alerts} alerts,"
@@ -165,15 +91,11 @@ def run(early: str, rate: int, n_agents: int, n_alerts: int, spread_s: float) ->
     )
 
 
-def probe(
-    endpoint: str, backend: Backend, pid: int, sent: Any, n_alerts: int, spread_s: float
-) -> tuple[list[float], str]:
+def probe(server: Server, seen: Seen, sent: Any, n_alerts: int, spread_s: float) -> tuple[list[float], str]:
     sent_at: dict[str, float] = {}
     failing = template(1, 10, 1, name="Victim#####", is_failing=True)
-    process, began, n_before = psutil.Process(pid), time.monotonic(), sent.value
-    cpu_before = sum(process.cpu_times()[:2])
-    with grpc.insecure_channel(endpoint) as channel:
-        export = channel.unary_unary(TRACES)
+    began, n_before, cpu_before = time.monotonic(), sent.value, server.cpu_seconds()
+    with grpc_export(server.grpc_port) as export:
         for n in range(n_alerts):
             name = f"Victim{10_000 + n}"
             body = at(failing.replace(b"Victim#####", name.encode()), time.time_ns())
@@ -182,26 +104,16 @@ def probe(
             time.sleep(random.uniform(0, 2 * spread_s / n_alerts))
     took = time.monotonic() - began
     rate = (sent.value - n_before) / took
-    cpu = (sum(process.cpu_times()[:2]) - cpu_before) / took
+    cpu = (server.cpu_seconds() - cpu_before) / took
     deadline = time.monotonic() + 20
-    while len(backend.seen) < n_alerts and time.monotonic() < deadline:
+    while len(seen.at_s) < n_alerts and time.monotonic() < deadline:
         time.sleep(0.05)
-    used = f"{rate:,.0f} spans/s taken, {cpu:.0%} of a core, {process.memory_info().rss / 2**20:.0f} MiB"
-    return [backend.seen[name] - at_s for name, at_s in sent_at.items() if name in backend.seen], used
+    used = f"{rate:,.0f} spans/s taken, {cpu:.0%} of a core, {server.rss_mib:.0f} MiB"
+    return [seen.at_s[name] - at_s for name, at_s in sent_at.items() if name in seen.at_s], used
 
 
 def percentile(found: list[float], q: float) -> float:
     return found[min(len(found) - 1, int(q * len(found)))]
-
-
-def ready(log: Path, child: subprocess.Popen[bytes]) -> str:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and child.poll() is None:
-        found = re.search(r" ready: .*?otlp/grpc (\S+?)(,|\s)", log.read_text())
-        if found:
-            return found[1]
-        time.sleep(0.05)
-    raise SystemExit(f"the collector did not start: {log.read_text()}")
 
 
 def main() -> None:

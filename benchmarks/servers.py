@@ -1,23 +1,24 @@
-"""The servers that are compared, each a process of its own on free ports, and a backend that counts."""
+"""The collectors that are measured and compared, each a process of its own on free ports, until they are stopped.
+
+Servers of a few lines are in `small_servers`, what sends to all of them in `senders`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
 import json
-import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from concurrent import futures
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
 
-import grpc
-
-EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+import psutil
 
 
 def free_port() -> int:
@@ -38,20 +39,33 @@ class Server:
     process: subprocess.Popen[bytes]
     grpc_port: int
     http_port: int = 0
+    api_port: int = 0
 
     @property
     def pid(self) -> int:
         return self.process.pid
 
+    @property
+    def rss_mib(self) -> float:
+        """What it has in memory now."""
+        return psutil.Process(self.pid).memory_info().rss / 2**20
 
-def started(command: list[str], folder: Path, grpc_port: int, http_port: int = 0, **environ: str) -> Server:
+    def cpu_seconds(self) -> float:
+        """CPU time used so far."""
+        return cpu_seconds(self.pid)
+
+    def status(self) -> dict[str, Any]:
+        """What the API of one of ours says of it."""
+        with urlopen(f"http://127.0.0.1:{self.api_port}/api/v1/status", timeout=10) as answer:
+            return dict(json.load(answer))
+
+
+def started(command: list[str], folder: Path, grpc_port: int, http_port: int = 0, api_port: int = 0) -> Server:
     """Waits until it listens."""
     log = folder / f"{grpc_port}.log"
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=out, stderr=out, cwd=folder, env={**os.environ, **environ}
-        )
-    for port in (grpc_port, http_port) if http_port else (grpc_port,):
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=out, cwd=folder)
+    for port in filter(None, (grpc_port, http_port, api_port)):
         deadline = time.monotonic() + 30
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -59,42 +73,52 @@ def started(command: list[str], folder: Path, grpc_port: int, http_port: int = 0
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command[0]} did not start: {log.read_text()[-2000:]}")
             time.sleep(0.05)
-    return Server(process, grpc_port, http_port)
+    return Server(process, grpc_port, http_port, api_port)
 
 
-def ours(folder: Path, backend_port: int) -> Server:
-    """This collector as the command line starts it: baselines and alerts on, forwarding without compression."""
-    grpc_port, http_port = free_port(), free_port()
+def ours(
+    folder: Path,
+    backend_port: int,
+    *,
+    over: str = "otlp_grpc",
+    exporter: Mapping[str, Any] | None = None,
+    performance: Mapping[str, Any] | None = None,
+    judges: bool = True,
+    tells: bool = False,
+    workers: int = 1,
+) -> Server:
+    """This collector as the command line starts it: baselines and alerts on, forwarding without compression.
+
+    ``exporter`` and ``performance``: options of the exporter (of the type ``over``) and of `agent_performance` beyond
+    that. ``judges``: False only forwards. ``tells``: alerts go to the backend too, by an exporter of their own.
+    """
+    grpc_port, http_port, api_port = free_port(), free_port(), free_port()
+    listen = "127.0.0.1:{}".format
+    forwarding = {
+        "endpoint": f"http://{listen(backend_port)}" if over == "otlp_http" else listen(backend_port),
+        "compression": "none",
+        "tls": {"insecure": True},
+        "sending_queue": {"queue_size": 10000, "max_bytes": "256MiB"},
+        **(exporter or {}),
+    }
+    processors = {"agent_performance": dict(performance or {})} if judges else {}
+    exporters = {over: forwarding} | ({f"{over}/alerts": forwarding} if tells else {})
+    pipelines = {"traces": {"receivers": ["otlp"], "processors": list(processors), "exporters": [over]}}
+    if tells:
+        pipelines["logs"] = {"receivers": ["otlp"], "exporters": [f"{over}/alerts"]}
     config = {
         "receivers": {
-            "otlp": {
-                "protocols": {
-                    "grpc": {"endpoint": f"127.0.0.1:{grpc_port}"},
-                    "http": {"endpoint": f"127.0.0.1:{http_port}"},
-                }
-            }
+            "otlp": {"protocols": {"grpc": {"endpoint": listen(grpc_port)}, "http": {"endpoint": listen(http_port)}}}
         },
-        "processors": {"agent_performance": {}},
-        "exporters": {
-            "otlp_grpc": {
-                "endpoint": f"127.0.0.1:{backend_port}",
-                "compression": "none",
-                "tls": {"insecure": True},
-                "sending_queue": {"queue_size": 10000, "max_bytes": "256MiB"},
-            }
-        },
-        "extensions": {"sqlite": {"path": str(folder / f"{grpc_port}.db")}},
-        "service": {
-            "extensions": ["sqlite"],
-            "pipelines": {
-                "traces": {"receivers": ["otlp"], "processors": ["agent_performance"], "exporters": ["otlp_grpc"]}
-            },
-        },
+        "processors": processors,
+        "exporters": exporters,
+        "extensions": {"sqlite": {"path": str(folder / f"{grpc_port}.db")}, "api": {"endpoint": listen(api_port)}},
+        "service": {"workers": workers, "extensions": ["sqlite", "api"], "pipelines": pipelines},
     }
     path = folder / f"{grpc_port}.yaml"
     path.write_text(json.dumps(config))
     command = [sys.executable, "-m", "bmad_processor", "collector", "--config", str(path)]
-    return started(command, folder, grpc_port, http_port)
+    return started(command, folder, grpc_port, http_port, api_port)
 
 
 def rotel_binary() -> Path | None:
@@ -144,35 +168,6 @@ def stock(binary: Path, folder: Path, backend_port: int) -> Server:
     return started([str(binary), "--config", str(path)], folder, grpc_port, http_port)
 
 
-def answers_only(folder: Path, kind: str = "floor") -> Server:
-    """A grpcio server with a raw-bytes handler: ``floor`` drops what it gets."""
-    port = free_port()
-    return started([sys.executable, __file__, kind, str(port), str(folder / f"{port}.count")], folder, port)
-
-
-class Backend:
-    """Counts the spans it is sent, in a file that everybody can read."""
-
-    def __init__(self, folder: Path) -> None:
-        self.server = answers_only(folder, "backend")
-        self._path = folder / f"{self.server.grpc_port}.count"
-
-    @property
-    def port(self) -> int:
-        return self.server.grpc_port
-
-    def count(self) -> int:
-        """Spans received so far."""
-        return int.from_bytes(self._path.read_bytes(), "little") if self._path.exists() else 0
-
-    def wait_for(self, n_spans: int, timeout_s: float) -> int:
-        """Waits until so many have come in all; what has come by then."""
-        deadline = time.monotonic() + timeout_s
-        while (n := self.count()) < n_spans and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return n
-
-
 @contextlib.contextmanager
 def stopping(*servers: Server) -> Iterator[None]:
     """Ends the servers afterwards."""
@@ -187,35 +182,3 @@ def stopping(*servers: Server) -> Iterator[None]:
             except subprocess.TimeoutExpired:
                 server.process.kill()
                 server.process.wait()
-
-
-def _serve(kind: str, port: int, count_file: Path) -> None:
-    """Runs in the process of `answers_only`."""
-    from bmad_processor.decode import wire
-
-    n = 0
-    count_file.write_bytes(bytes(8))
-    out = os.open(count_file, os.O_WRONLY)
-
-    def handle(body: bytes, _: grpc.ServicerContext) -> bytes:
-        nonlocal n
-        if kind == "backend":
-            for resource_spans in wire.TraceRequest.FromString(body).resource_spans:
-                n += sum([len(scope.spans) for scope in resource_spans.scope_spans])
-            os.pwrite(out, n.to_bytes(8, "little"), 0)
-        return b""
-
-    class Everything(grpc.GenericRpcHandler):
-        def service(self, _: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-            return grpc.unary_unary_rpc_method_handler(handle)
-
-    options = [("grpc.max_receive_message_length", 256 * 2**20)]
-    server = grpc.server(futures.ThreadPoolExecutor(1), options=options)
-    server.add_generic_rpc_handlers([Everything()])
-    server.add_insecure_port(f"127.0.0.1:{port}")
-    server.start()
-    sys.stdin.read()
-
-
-if __name__ == "__main__":
-    _serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

@@ -20,17 +20,16 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
-from collections.abc import Iterator
 from concurrent import futures
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
-import psutil
 from payloads import trace_request
+from senders import grpc_export
+from servers import ours, stopping
+from small_servers import listening
 
-EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 SPANS = 100
 """Spans a request."""
 MARK = b"soak-id:"
@@ -38,22 +37,10 @@ MARK = b"soak-id:"
 _NUMBER = struct.Struct(">Q")
 _IDS = re.compile(re.escape(b"\x0a\x10" + MARK) + b"(.{8})", re.DOTALL)
 
-CONFIG = """
-receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:0"}}}}
-processors: {agent_performance: {}}
-exporters:
-  otlp_grpc:
-    endpoint: "127.0.0.1:%(backend)d"
-    compression: none
-    tls: {insecure: true}
-    retry_on_failure: {initial_interval: 200ms, max_interval: 2s}
-    sending_queue: {storage: sqlite, queue_size: 1000000, max_bytes: 4GiB}
-extensions: {sqlite: {path: "%(state)s"}, api: {endpoint: "127.0.0.1:0"}}
-service:
-  extensions: [sqlite, api]
-  pipelines:
-    traces: {receivers: [otlp], processors: [agent_performance], exporters: [otlp_grpc]}
-"""
+EXPORTER = {
+    "retry_on_failure": {"initial_interval": "200ms", "max_interval": "2s"},
+    "sending_queue": {"storage": "sqlite", "queue_size": 1_000_000, "max_bytes": "4GiB"},
+}
 
 
 def serve_backend(port: int, flap_s: float, n_ids: int) -> None:
@@ -62,26 +49,14 @@ def serve_backend(port: int, flap_s: float, n_ids: int) -> None:
     counts = {"unique": 0, "again": 0}
     lock = threading.Lock()
 
-    def note(body: bytes, _: grpc.ServicerContext) -> bytes:
+    def note(_: str, body: bytes) -> bytes:
         with lock:
             for (number,) in map(_NUMBER.unpack, _IDS.findall(body)):
                 counts["again" if seen[number] else "unique"] += 1
                 seen[number] = 1
         return b""
 
-    class Everything(grpc.GenericRpcHandler):
-        def service(self, _: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-            return grpc.unary_unary_rpc_method_handler(note)
-
-    def listen(port: int) -> tuple[grpc.Server, int]:
-        options = [("grpc.max_receive_message_length", 64 * 2**20), ("grpc.so_reuseport", 0)]
-        server = grpc.server(futures.ThreadPoolExecutor(2), options=options)
-        server.add_generic_rpc_handlers([Everything()])
-        bound = server.add_insecure_port(f"127.0.0.1:{port}")
-        server.start()
-        return server, bound
-
-    server, port = listen(port)
+    server, port = listening(note, port, threads=2)
     print(port, flush=True)
     is_flapping = threading.Event()
     is_flapping.set()
@@ -94,7 +69,7 @@ def serve_backend(port: int, flap_s: float, n_ids: int) -> None:
                 return
             server.stop(0).wait()
             time.sleep(flap_s)
-            server, _ = listen(port)
+            server, _ = listening(note, port, threads=2)
 
     threading.Thread(target=flap, daemon=True).start()
     for line in sys.stdin:
@@ -143,11 +118,8 @@ class Sender:
     """Keeps the rate; tries again what is to be tried again."""
 
     def __init__(self, port: int) -> None:
-        self._channels = [
-            grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
-            for _ in range(2)
-        ]
-        self._calls = [channel.unary_unary(EXPORT) for channel in self._channels]
+        self._open = ExitStack()
+        self._calls = [self._open.enter_context(grpc_export(port)) for _ in range(2)]
         self._pool = futures.ThreadPoolExecutor(8)
         self._lock = threading.Lock()
         self._room = threading.Semaphore(256)
@@ -180,34 +152,7 @@ class Sender:
 
     def close(self) -> None:
         self._pool.shutdown()
-        for channel in self._channels:
-            channel.close()
-
-
-@contextmanager
-def collector(folder: Path, backend_port: int) -> Iterator[tuple[subprocess.Popen[bytes], int, str]]:
-    """The installed command line: process, gRPC port, API address."""
-    config, log = folder / "collector.yaml", folder / "collector.log"
-    config.write_text(CONFIG % {"backend": backend_port, "state": folder / "state.db"})
-    program = Path(sys.executable).with_name("bmad-otel")
-    with log.open("wb") as out:
-        process = subprocess.Popen([program, "collector", "--config", config], stdout=out, stderr=out)
-    try:
-        deadline = time.monotonic() + 20
-        while not (ready := re.search(r"ready: (.*)", log.read_text())):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(log.read_text())
-            time.sleep(0.05)
-        endpoints = dict(part.rsplit(" ", 1) for part in ready[1].split(", "))
-        yield process, int(endpoints["otlp/grpc"].rpartition(":")[2]), endpoints["api"]
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def queue_of(api: str) -> dict[str, int]:
-    with urllib.request.urlopen(f"http://{api}/api/v1/status", timeout=10) as response:
-        return dict(json.load(response)["exporters"]["otlp_grpc"])
+        self._open.close()
 
 
 def soak(seconds: int, rate: int, flap_s: float, folder: Path) -> bool:
@@ -226,11 +171,15 @@ def soak(seconds: int, rate: int, flap_s: float, folder: Path) -> bool:
         return dict(json.loads(backend.stdout.readline()))  # type: ignore[union-attr]
 
     try:
-        with collector(folder, port) as (process, grpc_port, api):
-            server = psutil.Process(process.pid)
-            sender, numbered = Sender(grpc_port), Numbered()
+        server = ours(folder, port, exporter=EXPORTER)
+
+        def n_queued() -> int:
+            return int(server.status()["exporters"]["otlp_grpc"]["queue_size"])
+
+        with stopping(server):
+            sender, numbered = Sender(server.grpc_port), Numbered()
             rss: list[tuple[float, float]] = []
-            cpu_before = sum(server.cpu_times()[:2])
+            cpu_before = server.cpu_seconds()
             began = time.monotonic()
             print(f"{'s':>6} {'acknowledged':>13} {'arrived':>12} {'again':>8} {'queued':>7} {'RSS':>9}", flush=True)
             next_line_s = 10.0
@@ -239,12 +188,12 @@ def soak(seconds: int, rate: int, flap_s: float, folder: Path) -> bool:
                 sender.send(n, numbered.request(n, time.time_ns()))
                 if (now_s := time.monotonic() - began) >= next_line_s:
                     next_line_s += 10.0
-                    mib = server.memory_info().rss / 2**20
+                    mib = server.rss_mib
                     rss.append((now_s, mib))
                     got = arrived()
                     print(
                         f"{now_s:>6.0f} {sender.acknowledged:>13,} {got['unique']:>12,} {got['again']:>8,}"
-                        f" {queue_of(api)['queue_size']:>7,} {mib:>5.0f} MiB", flush=True,
+                        f" {n_queued():>7,} {mib:>5.0f} MiB", flush=True,
                     )  # fmt: skip
             sender.close()
             took_s = time.monotonic() - began
@@ -253,8 +202,8 @@ def soak(seconds: int, rate: int, flap_s: float, folder: Path) -> bool:
             while (got := arrived())["unique"] < sender.acknowledged and time.monotonic() < deadline:
                 time.sleep(0.5)
             time.sleep(2)
-            left = queue_of(api)["queue_size"]
-            core = (sum(server.cpu_times()[:2]) - cpu_before) / took_s
+            left = n_queued()
+            core = (server.cpu_seconds() - cpu_before) / took_s
     finally:
         backend.kill()
         backend.wait()

@@ -14,6 +14,11 @@ from payloads import trace_request
 
 _TIMES = struct.Struct("<BQBQ")
 
+EPOCH = 0x1A2B3C4D5E6F7081
+"""The time in what `template` makes, unlike anything else in it."""
+
+DURATIONS = 8
+
 
 class Stream:
     """``n_requests`` requests of ``n_spans`` spans, eight attributes each, of ``n_agents`` agents in all."""
@@ -59,3 +64,30 @@ def _places(body: bytes) -> list[tuple[int, int, int, int, int]]:
                 value = next(a.value.string_value for a in span.attributes if a.key == "bmad.task.id").encode()
                 found.append((at, start, end, body.index(value, at), len(value)))
     return found
+
+
+def template(
+    seed: int, n_spans: int, n_agents: int, *, offset: int = 0, name: str = "", is_failing: bool = False
+) -> bytes:
+    """A request whose spans all end at the time ``EPOCH`` and began a little before; `at` moves both."""
+    request = ExportTraceServiceRequest.FromString(
+        trace_request(n_spans, end_ns=EPOCH, seed=seed, n_agents=n_agents, offset=offset)
+    )
+    for i, span in enumerate(request.resource_spans[0].scope_spans[0].spans):
+        span.end_time_unix_nano = EPOCH
+        span.start_time_unix_nano = EPOCH - (i % DURATIONS + 1) * 10_000_000
+        span.status.code = 2 if is_failing else 0
+        for attribute in list(span.attributes):
+            if attribute.key == "gen_ai.agent.name" and name:
+                attribute.value.string_value = name
+            elif attribute.key == "error.type" and not is_failing:
+                span.attributes.remove(attribute)
+    return request.SerializeToString()
+
+
+def at(body: bytes, now_ns: int) -> bytes:
+    """``body`` with its times moved to ``now_ns``."""
+    for i in range(DURATIONS + 1):
+        old, new = EPOCH - i * 10_000_000, now_ns - i * 10_000_000
+        body = body.replace(old.to_bytes(8, "little"), new.to_bytes(8, "little"))
+    return body

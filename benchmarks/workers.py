@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import selectors
 import socket
@@ -25,12 +24,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.request import urlopen
 
-from servers import cpu_seconds, free_port, started
+from servers import cpu_seconds, free_port, ours, stopping
 from stream import Stream
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
@@ -152,76 +150,30 @@ def pump(port: int, requests: Sequence[bytes], n_connections: int, seconds: floa
     return accepted, refused, took_s
 
 
-@contextlib.contextmanager
-def collector(folder: Path, workers: int, backend_port: int) -> Iterator[tuple[int, int, int]]:
-    """A running one: its process, its port for telemetry and that of its API."""
-    grpc_port, http_port, api_port = free_port(), free_port(), free_port()
-    listen = "127.0.0.1:{}".format
-    config = {
-        "receivers": {
-            "otlp": {"protocols": {"grpc": {"endpoint": listen(grpc_port)}, "http": {"endpoint": listen(http_port)}}}
-        },
-        # requests are sent several times, so their spans grow older than a sender's would
-        "processors": {"agent_performance": {"allowed_lateness": "60s"}},
-        "exporters": {
-            "otlp_http": {
-                "endpoint": f"http://127.0.0.1:{backend_port}",
-                "compression": "none",
-                "sending_queue": {"queue_size": 10000, "max_bytes": "256MiB"},
-            }
-        },
-        "extensions": {
-            "sqlite": {"path": str(folder / f"{http_port}.db")},
-            "api": {"endpoint": listen(api_port)},
-        },
-        "service": {
-            "workers": workers,
-            "extensions": ["sqlite", "api"],
-            "pipelines": {
-                "traces": {"receivers": ["otlp"], "processors": ["agent_performance"], "exporters": ["otlp_http"]}
-            },
-        },
-    }
-    path = folder / f"{http_port}.yaml"
-    path.write_text(json.dumps(config))
-    server = started(
-        [sys.executable, "-m", "bmad_processor", "collector", "--config", str(path)], folder, grpc_port, http_port
-    )
-    try:
-        yield server.pid, http_port, api_port
-    finally:
-        server.process.terminate()
-        server.process.wait(30)
-
-
 def measure(folder: Path, workers: int, stream: Stream, backend: int, sink: int, asked: argparse.Namespace) -> Round:
-    with collector(folder, workers, backend) as (pid, port, api_port):
-
-        def status() -> dict[str, object]:
-            with urlopen(f"http://127.0.0.1:{api_port}/api/v1/status", timeout=10) as answer:
-                return dict(json.load(answer))
-
-        def processes() -> list[int]:
-            rows = status().get("workers")
-            return [pid] if not isinstance(rows, list) else [row["pid"] for row in rows]
-
+    # requests are sent several times, so their spans grow older than a sender's would
+    server = ours(folder, backend, over="otlp_http", performance={"allowed_lateness": "60s"}, workers=workers)
+    with stopping(server):
+        rows = server.status().get("workers")
+        pids = [row["pid"] for row in rows] if isinstance(rows, list) else [server.pid]
+        port = server.http_port
         head = f"POST /v1/traces HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
         head += "Content-Type: application/x-protobuf\r\nContent-Length: "
         requests = [f"{head}{len(body)}\r\n\r\n".encode() + body for body in stream.renewed(time.time_ns())]
         pump(port, requests, asked.connections, 1.0)  # caches, and what is made at first use
-        pids = processes()
-        before = [cpu_seconds(p) for p in pids], time.process_time(), cpu_seconds(sink), cpu_seconds(pid)
-        taken_before = spread(status(), workers)
+        watched = [*pids, os.getpid(), sink, server.pid]
+        taken_before = spread(server.status(), workers)
+        before = [cpu_seconds(pid) for pid in watched]
         accepted, refused, took_s = pump(port, requests, asked.connections, asked.seconds)
-        after = [cpu_seconds(p) for p in pids], time.process_time(), cpu_seconds(sink), cpu_seconds(pid)
-        taken = spread(status(), workers)
-    others = {"load": after[1] - before[1], "backend": after[2] - before[2]}
-    if workers > 1:
-        others["supervisor"] = after[3] - before[3]
+        used = [cpu_seconds(pid) - was for pid, was in zip(watched, before, strict=True)]
+        taken = spread(server.status(), workers)
+    others = dict(zip(("load", "backend", "supervisor"), used[len(pids) :], strict=True))
+    if workers == 1:
+        del others["supervisor"]  # the worker itself
     return Round(
         accepted * stream.n_spans,
         took_s,
-        [b - a for a, b in zip(before[0], after[0], strict=True)],
+        used[: len(pids)],
         others,
         [b - a for a, b in zip(taken_before, taken, strict=True)],
         refused,

@@ -2,7 +2,7 @@
 
 The engine judges these values and the summaries show them, so both call the one function `measure`. Pure; cost per call
 is one pass over the cells and task counts of the panes plus one sort of the merged duration buckets. At pane ends the
-merging itself is saved: `window_sums` keeps the sums and moves them on with the window.
+merging itself is saved: `window_tasks` keeps the sums and moves them on with the window.
 """
 
 from __future__ import annotations

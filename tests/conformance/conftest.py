@@ -96,10 +96,22 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
         _not_applicable(pyfuncitem.config, reason)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.skipped and _is_ours(item.config):
+        report.outcome = "failed"
+        report.longrepr = f"nothing is skipped for ours: {report.longrepr}"
+    return report
+
+
+def _is_ours(config: pytest.Config) -> bool:
+    is_address = any(config.getoption(name, default=None) for name in ("--target-grpc", "--target-http"))
+    return not is_address and (config.getoption("--target", default=None) or "ours") == "ours"
+
+
 def _not_applicable(config: pytest.Config, reason: NotApplicable) -> None:
-    if (config.getoption("--target", default=None) or "ours") == "ours" and not config.getoption(
-        "--target-grpc", default=None
-    ):
+    if _is_ours(config):
         raise AssertionError(f"nothing is not applicable to ours: {reason}") from reason
     pytest.skip(f"not applicable: {reason}")
 

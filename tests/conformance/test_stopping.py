@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import threading
-import time
 from collections.abc import Callable
 
 import grpc
@@ -24,16 +23,20 @@ def test_g12_everything_acknowledged_is_delivered(start: Start) -> None:
     server = start(Wish())
     if server.child is None:
         raise NotApplicable("it is not ours to stop")
-    acknowledged: list[str] = []
-    senders = [threading.Thread(target=send, args=(server, acknowledged)) for send in (_by_grpc, _by_http)]
+    by_grpc: list[str] = []
+    by_http: list[str] = []
+    senders = [
+        threading.Thread(target=_by_grpc, args=(server, by_grpc)),
+        threading.Thread(target=_by_http, args=(server, by_http)),
+    ]
     for sender in senders:
         sender.start()
-    time.sleep(0.4)
+    server.child.wait_until(lambda: len(by_grpc) > 2 * SPANS and len(by_http) > 2 * SPANS)
     server.child.ask_to_stop()
     for sender in senders:
         sender.join(60)
     assert server.child.wait() == 0, server.child.log[-1000:]
-    assert len(acknowledged) > 2 * SPANS, "both protocols got through"
+    acknowledged = by_grpc + by_http
     assert server.backend is not None
     lost = [name for name in acknowledged if not server.backend.taken[name]]
     assert not lost, f"{len(lost)} of {len(acknowledged)} acknowledged spans were lost"

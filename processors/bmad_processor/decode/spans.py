@@ -1,6 +1,6 @@
 """From the bytes of an `ExportTraceServiceRequest` to task samples. The hot path of the collector.
 
-What makes it fast, each measured by ``benchmarks/receive.py``:
+What makes it fast, each measured by ``benchmarks/collector.py``:
 
 * spans stay ``bytes`` (`wire.ScopeSpans`): no protobuf object per span;
 * ids, parent, name and kind come first and in order in what every known SDK writes, so start and end are read by one

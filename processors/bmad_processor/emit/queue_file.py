@@ -3,15 +3,14 @@
 Whoever finds the file free commits for all that wait. Until which number sending may have begun is in the file before
 it begins (``allowed``), so that after a crash it is known which requests may have arrived already.
 
-On a full disk nothing more is inserted; a reserve file is given up so that deletions still find room for their log, and
-insertions begin again when the reserve can be laid aside anew. A file that SQLite finds damaged is rebuilt from what
-can be read of it, at the start or in the middle of work, and kept beside under another name.
+On a full disk nothing more is inserted, and what is done is still deleted (`queue_room`). A file that SQLite finds
+damaged is rebuilt from what can be read of it, at the start or in the middle of work, and kept beside under another
+name.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
 import time
@@ -25,6 +24,7 @@ from bmad_processor.errors import StartError
 
 from . import queue_rebuild as rebuild
 from .lanes import Waiting
+from .queue_room import RESERVE_SUFFIX, Room
 from .queue_schema import (
     COLUMNS,
     Row,
@@ -46,9 +46,6 @@ _LOG: Final = logging.getLogger("bmad_otel.collector")
 AHEAD: Final = 256
 """Requests for which sending is allowed at a time: one more page in one of so many commits."""
 
-RESERVE_BYTES: Final = (8 * 2**20, 4 * 2**20, 2 * 2**20, 2**20)
-"""Room for the log of deletions and for one checkpoint: the largest that fits."""
-
 CHECKPOINT_BYTES: Final = 4 * 2**20
 """Written between two checkpoints, as SQLite itself would have it."""
 
@@ -57,11 +54,6 @@ GROUP_BYTES: Final = 4 * 2**20
 
 SHRINK_BYTES: Final = 64 * 2**20
 """An empty file that is larger is given back to the file system."""
-
-RETRY_S: Final = 1.0
-"""Between two attempts to write to a disk that was full."""
-
-_LOG_INTERVAL_S: Final = 30.0
 
 
 class _Ticket:
@@ -77,7 +69,7 @@ class QueueFile:
 
     def __init__(self, path: Path, *, fsync: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
         self.path = path
-        self._reserve = _beside(path, ".reserve")
+        self._room = Room(path, clock)
         self._fsync = fsync
         self._clock = clock
         self._busy = threading.Lock()
@@ -90,10 +82,7 @@ class QueueFile:
         self._allowed = 0
         self._n_rows = 0
         self._written_bytes = 0
-        self._retry_at_s: float | None = None
-        """Set while nothing can be inserted."""
         self._is_closed = False
-        self._last_line_s = float("-inf")
         self.n_lost = 0
         """Requests that were known to be in a damaged file and could not be read when it was opened."""
 
@@ -113,8 +102,7 @@ class QueueFile:
                     found = self._open()
             except (sqlite3.Error, OSError) as error:
                 raise StartError(f"cannot keep a queue in {self.path}: {_reason(error)}") from error
-            if not self._lay_reserve():
-                self._retry_at_s = self._clock() + RETRY_S
+            self._room.lay()
             return found
 
     def close(self, may_repeat: Iterable[int] = ()) -> None:
@@ -136,7 +124,7 @@ class QueueFile:
                     set_meta(db, "allowed", 0)
                 self._forget_deleted()
             self._drop_connection()
-            self._reserve.unlink(missing_ok=True)
+            self._room.give_up()
             if not self._n_rows:
                 remove(self.path)
 
@@ -172,8 +160,7 @@ class QueueFile:
     @property
     def can_write(self) -> bool:
         """Whether an insertion is worth trying now."""
-        retry_at_s = self._retry_at_s
-        return retry_at_s is None or self._clock() >= retry_at_s
+        return self._room.is_worth_trying
 
     @property
     def n_to_delete(self) -> int:
@@ -342,11 +329,11 @@ class QueueFile:
     def _may_insert(self) -> bool:
         if self._is_closed:
             return False
-        if self._retry_at_s is None:
+        if not self._room.is_short:
             return True
-        if self._clock() < self._retry_at_s:
+        if not self._room.is_worth_trying:
             return False
-        self._retry_at_s = self._clock() + RETRY_S
+        self._room.wait()
         if self._db is None:
             try:
                 self._open()
@@ -355,10 +342,7 @@ class QueueFile:
         if self._db is not None and not self._n_rows:
             with suppress(sqlite3.Error):
                 self._shrink(self._db, 0)
-        if not self._lay_reserve():
-            return False
-        self._retry_at_s = None
-        return True
+        return self._room.lay()
 
     def _failed(self, error: sqlite3.Error) -> None:
         """Makes room for deletions, or rebuilds a damaged file; nothing is inserted for a while."""
@@ -369,11 +353,7 @@ class QueueFile:
                 return
             except (sqlite3.Error, OSError) as failure:
                 _LOG.error("%s cannot be rebuilt: %s", self.path, failure)
-        self._retry_at_s = self._clock() + RETRY_S
-        if self._clock() - self._last_line_s >= _LOG_INTERVAL_S:
-            self._last_line_s = self._clock()
-            _LOG.error("nothing can be stored in %s: %s; senders are told to try again", self.path, _reason(error))
-        self._reserve.unlink(missing_ok=True)
+        self._room.failed(_reason(error))
         if self._db is None:
             return
         with suppress(sqlite3.Error):
@@ -394,30 +374,11 @@ class QueueFile:
         )  # fmt: skip
         return result.n_lost
 
-    def _lay_reserve(self) -> bool:
-        for size in RESERVE_BYTES:
-            try:
-                fd = os.open(self._reserve, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                try:
-                    os.posix_fallocate(fd, 0, size)
-                finally:
-                    os.close(fd)
-            except OSError:
-                with suppress(OSError):
-                    self._reserve.unlink(missing_ok=True)
-            else:
-                return True
-        return False
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
-
 
 def remove(path: Path) -> None:
     """The file of a queue that is empty, and what belongs to it."""
-    for suffix in ("-wal", "-shm", "-journal", ".reserve", ""):
-        _beside(path, suffix).unlink(missing_ok=True)
+    for suffix in ("-wal", "-shm", "-journal", RESERVE_SUFFIX, ""):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _reason(error: Exception) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bmad_processor.config import CollectorConfig
 from bmad_processor.emit import ConsoleWriter
-from bmad_processor.errors import ConfigError, ProcessorError, ReloadRefused
+from bmad_processor.errors import ConfigError
 from bmad_processor.self_telemetry import Health
 from bmad_processor.settings import Profiles
 
@@ -99,23 +99,18 @@ class Collector:
         with self._life:
             if not self._is_running:
                 return []
-            try:
+
+            def change() -> list[str]:
                 with nullcontext() if self._place is None else self._place.held():
-                    said = Change(self._graph, config).apply()
-            except ProcessorError as error:
-                outcome = "refused" if isinstance(error, ReloadRefused) else "failed"
-                self._reloads.note(outcome, str(error))
-                _LOG.error("the configuration is as it was: %s", error)
-                raise
-            self._reloads.note("applied", "; ".join(said) or "nothing has changed")
+                    return Change(self._graph, config).apply()
+
+            said = self._reloads.carry_out(change, if_nothing="nothing has changed")
             self._say_notices()
-        _LOG.info("configuration %d is in force: %s", self._reloads.generation, self._reloads.last_message)
-        return said
+            return said
 
     def reject(self, error: ConfigError) -> None:
         """A configuration that is wrong was to be loaded: every problem is logged, and what runs goes on."""
-        self._reloads.note("rejected", str(error))
-        _LOG.error("the configuration is as it was, for the new one is wrong:\n%s", error)
+        self._reloads.reject(error)
 
     def stop(self, within_s: float = STOP_DEADLINE_S) -> None:
         """Receivers, extensions, engine (last commit), exporters, store, under one deadline. Safe to call twice."""

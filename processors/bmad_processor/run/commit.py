@@ -96,11 +96,6 @@ class Committer:
         """Whether there is something to say."""
         return bool(self._urgent)
 
-    @property
-    def is_in_round(self) -> bool:
-        """Whether a round is under way."""
-        return bool(self._round)
-
     def begin_round(self) -> None:
         """Everything that is to be written now, is to be written by the end of this round."""
         self._round.update(self._waiting)

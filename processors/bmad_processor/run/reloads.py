@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Final
+
+from bmad_processor.errors import ConfigError, ProcessorError, ReloadRefused
+
+_LOG: Final = logging.getLogger("bmad_otel.collector")
 
 OUTCOMES: Final = ("applied", "rejected", "refused", "failed")
 """In force; the files are wrong; not while it runs; could not start, and what was before is in force."""
@@ -33,6 +38,26 @@ class Reloads:
             if outcome == "applied":
                 self.generation += 1
                 self._in_force_ns = self._last[0]
+
+    def carry_out(self, change: Callable[[], list[str]], *, if_nothing: str) -> list[str]:
+        """Has ``change`` put a configuration into force; notes and logs how that ended, and says what has changed.
+
+        ``if_nothing`` is noted when that is nothing. Raises what ``change`` does: the one before is in force then.
+        """
+        try:
+            said = change()
+        except ProcessorError as error:
+            self.note("refused" if isinstance(error, ReloadRefused) else "failed", str(error))
+            _LOG.error("the configuration is as it was: %s", error)
+            raise
+        self.note("applied", "; ".join(said) or if_nothing)
+        _LOG.info("configuration %d is in force: %s", self.generation, self.last_message)
+        return said
+
+    def reject(self, error: ConfigError) -> None:
+        """A configuration that is wrong was to be loaded: every problem is logged."""
+        self.note("rejected", str(error))
+        _LOG.error("the configuration is as it was, for the new one is wrong:\n%s", error)
 
     @property
     def last_message(self) -> str:

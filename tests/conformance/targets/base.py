@@ -156,3 +156,11 @@ def is_listening(address: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def on_free_ports(run: Callable[[str, str], Child], backend: Backend) -> Server:
+    """What ``run`` starts at two free addresses, for gRPC and for HTTP, when it listens on both."""
+    grpc, http = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    child = run(grpc, http)
+    child.wait_until(lambda: is_listening(grpc) and is_listening(http))
+    return Server(grpc, http, backend, child)

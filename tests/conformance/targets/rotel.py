@@ -8,7 +8,7 @@ from tests.conformance.backend import Backend
 from tests.conformance.messages import SIGNALS
 from tests.conformance.rows import NotApplicable
 
-from .base import PEERS, Child, Server, Wish, free_port, is_listening
+from .base import PEERS, Child, Server, Wish, free_port, on_free_ports
 
 _MIB = 2**20
 
@@ -26,10 +26,9 @@ class RotelTarget:
         return self._program.exists()
 
     def start(self, folder: Path, backend: Backend, wish: Wish) -> Server:
-        grpc, http = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-        child = self._run(folder, wish, backend.grpc, backend.http, grpc=grpc, http=http)
-        child.wait_until(lambda: is_listening(grpc) and is_listening(http))
-        return Server(grpc, http, backend, child)
+        return on_free_ports(
+            lambda grpc, http: self._run(folder, wish, backend.grpc, backend.http, grpc=grpc, http=http), backend
+        )
 
     def launch(self, folder: Path, wish: Wish) -> Child:
         # it always listens on both protocols; the one that is not asked for gets a free port

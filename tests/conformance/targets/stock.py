@@ -9,7 +9,7 @@ from typing import Any
 from tests.conformance.backend import Backend
 from tests.conformance.rows import NotApplicable
 
-from .base import PEERS, Child, Server, Wish, free_port, is_listening
+from .base import PEERS, Child, Server, Wish, on_free_ports
 
 _MIB = 2**20
 
@@ -27,10 +27,9 @@ class StockTarget:
         return self._program.exists()
 
     def start(self, folder: Path, backend: Backend, wish: Wish) -> Server:
-        grpc, http = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-        child = self._run(folder, wish, backend.grpc, backend.http, grpc=grpc, http=http)
-        child.wait_until(lambda: is_listening(grpc) and is_listening(http))
-        return Server(grpc, http, backend, child)
+        return on_free_ports(
+            lambda grpc, http: self._run(folder, wish, backend.grpc, backend.http, grpc=grpc, http=http), backend
+        )
 
     def launch(self, folder: Path, wish: Wish) -> Child:
         nowhere = "127.0.0.1:9"

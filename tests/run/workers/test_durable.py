@@ -8,6 +8,7 @@ import signal as signals
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -53,6 +54,11 @@ def test_workers_are_killed_under_load_and_everything_arrives(tmp_path: Path) ->
     assert not [each for each in backend.unmarked_repeats if each in acknowledged]
 
 
+def has_waiting(worker: dict[str, Any]) -> bool:
+    """Whether something waits in the queue of this worker."""
+    return bool(worker["status"]["exporters"]["otlp_grpc"]["queue_requests"])
+
+
 @pytest.mark.parametrize("after", [1, 2])
 def test_what_waits_in_more_workers_than_there_are_then_is_delivered(after: int, tmp_path: Path) -> None:
     with CountingBackend() as backend:
@@ -62,13 +68,21 @@ def test_what_waits_in_more_workers_than_there_are_then_is_delivered(after: int,
         with Process(path, log=tmp_path / "log") as collector:
             endpoints = collector.endpoints()
             with ExitStack() as stack:
-                loads = [stack.enter_context(Load(endpoints["otlp/grpc"])) for _ in range(9)]
-                time.sleep(1)
+                api = Api(endpoints["api"])
+                loads: list[Load] = []
+
+                def everywhere() -> bool:
+                    # the kernel spreads connections by chance: as many as it takes until each worker has one
+                    if not all(has_waiting(worker) for worker in api.status()["workers"]):
+                        loads.append(stack.enter_context(Load(endpoints["otlp/grpc"])))
+                        return False
+                    return True
+
+                eventually(everywhere)
                 for load in loads:
                     load.end()
                 acknowledged |= set().union(*(load.acknowledged for load in loads))
-            queues = Api(endpoints["api"]).status()["workers"]
-            assert all(worker["status"]["exporters"]["otlp_grpc"]["queue_requests"] for worker in queues)
+            assert all(has_waiting(worker) for worker in api.status()["workers"])
             collector.signal(signals.SIGKILL)
             collector.wait()
         assert acknowledged

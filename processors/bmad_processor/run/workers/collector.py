@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 from bmad_processor.config import CollectorConfig
 from bmad_processor.config.agent_performance import AgentPerformanceConfig
-from bmad_processor.errors import ConfigError, ProcessorError, ReloadRefused, StartError
+from bmad_processor.errors import ConfigError, ProcessorError, StartError
 from bmad_processor.run.components import ApiFactory, Surroundings, store_config, wanted_extensions
 from bmad_processor.run.deadline import Deadline
 from bmad_processor.run.graph import LISTENER_SHARE_S, STOP_DEADLINE_S
@@ -142,21 +142,11 @@ class WorkersCollector:
         with self._life:
             if not self._is_running:
                 return []
-            try:
-                said = self._reload(config)
-            except ProcessorError as error:
-                outcome = "refused" if isinstance(error, ReloadRefused) else "failed"
-                self._reloads.note(outcome, str(error))
-                _LOG.error("the configuration is as it was: %s", error)
-                raise
-            self._reloads.note("applied", "; ".join(said) or "workers have it")
-        _LOG.info("configuration %d is in force: %s", self._reloads.generation, self._reloads.last_message)
-        return said
+            return self._reloads.carry_out(lambda: self._reload(config), if_nothing="workers have it")
 
     def reject(self, error: ConfigError) -> None:
         """As `Collector.reject`."""
-        self._reloads.note("rejected", str(error))
-        _LOG.error("the configuration is as it was, for the new one is wrong:\n%s", error)
+        self._reloads.reject(error)
 
     def _reload(self, config: CollectorConfig) -> list[str]:
         old = self._config

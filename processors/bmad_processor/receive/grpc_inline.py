@@ -215,12 +215,11 @@ class ReceivingPool(CountingPool):
 
         def received(event: Any) -> Any:
             is_with_worker = False
-            with self._lock:
-                del self._receiving[call]
-                self._working += 1
             try:
-                result = take(event)
-                self._hold(call)
+                try:
+                    result = take(event)
+                finally:
+                    self._arrived(call)
                 # without a request the call may end any moment, which only this thread knows: not for a worker
                 if result[0] is None and not (self._has_workers and call.state.request is not None):
                     _handle(call)
@@ -250,9 +249,12 @@ class ReceivingPool(CountingPool):
         finally:
             self._done(call)
 
-    def _hold(self, call: _Call) -> None:
+    def _arrived(self, call: _Call) -> None:
+        """In one step: there is no moment in which it counts neither as being received nor by its bytes."""
         request = call.state.request
         with self._lock:
+            del self._receiving[call]
+            self._working += 1
             call.held_bytes = len(request) if isinstance(request, bytes) else 0
             self._held_bytes += call.held_bytes
 

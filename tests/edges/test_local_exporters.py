@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,25 @@ def test_file_rotation_is_bounded_and_loses_no_line_before_its_time(tmp_path: Pa
     for name in names:
         for line in (tmp_path / name).read_text().splitlines():
             json.loads(line)
+
+
+def test_a_pipe_or_device_is_never_set_aside(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    got: list[bytes] = []
+
+    def read() -> None:
+        with pipe.open("rb") as stream:
+            got.extend(stream)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    big = ExportRequest(Signal.TRACES, spans_body(name="x" * 700_000), 1)
+    export(build_exporter("file", "file", FileConfig(path=str(pipe), max_megabytes=1)), big, big, big)
+    reader.join(10)
+    assert len(got) == 3
+    assert list(tmp_path.iterdir()) == [pipe]
+    assert pipe.is_fifo()
 
 
 def test_file_that_cannot_be_written_is_a_start_error(tmp_path: Path) -> None:

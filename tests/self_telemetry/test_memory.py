@@ -60,7 +60,8 @@ class Watch:
 def running(
     tmp_path: Path, limiter: dict[str, Any], *, threads: int | None = None, **config: Any
 ) -> Iterator[tuple[Process, dict[str, str]]]:
-    path = write_config(tmp_path, exporters={"file": {"path": "/dev/null"}}, **config)
+    to_nowhere = {"path": str(tmp_path / "sent"), "max_megabytes": 1, "max_backups": 0}
+    path = write_config(tmp_path, exporters={"file": to_nowhere}, **config)
     if threads:
         tree = json.loads(path.read_text())
         tree["receivers"]["otlp"]["protocols"]["grpc"]["threads"] = threads

@@ -6,6 +6,7 @@ The format is that of the Collector's file exporter, which its otlpjsonfile rece
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from pathlib import Path
 from typing import Final
@@ -33,6 +34,7 @@ class FileSender:
         self._max_backups = config.max_backups
         self._fd = -1
         self._size = 0
+        self._is_regular = True
         self._busy = threading.Lock()
 
     def open(self) -> None:
@@ -50,7 +52,7 @@ class FileSender:
             raise Permanent(f"request cannot be decoded: {error}") from error
         try:
             with self._busy:
-                if self._size and self._size + len(line) > self._max_bytes:
+                if self._is_regular and self._size and self._size + len(line) > self._max_bytes:
                     self._rotate()
                 self._append(line)
         except OSError as error:
@@ -70,7 +72,10 @@ class FileSender:
 
     def _open(self) -> None:
         self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        self._size = os.fstat(self._fd).st_size
+        status = os.fstat(self._fd)
+        # a device or a pipe has no size, and set aside (root may do that to /dev/null) it would be gone for everybody
+        self._is_regular = stat.S_ISREG(status.st_mode)
+        self._size = status.st_size
 
     def _append(self, line: bytes) -> None:
         if self._fd < 0:
@@ -80,7 +85,7 @@ class FileSender:
             while written < len(line):
                 written += os.write(self._fd, line[written:] if written else line)
         except OSError:
-            if written:
+            if written and self._is_regular:
                 os.ftruncate(self._fd, self._size)  # disk full in the middle of a line: take the piece back
             raise
         self._size += len(line)

@@ -83,7 +83,7 @@ class Load:
 
     def __init__(self, endpoint: str, *, n_threads: int = 2, n_spans: int = 5, pause_s: float = 0.0) -> None:
         self.acknowledged: set[bytes] = set()
-        self.n_refused = 0
+        self.refusals: list[str] = []
         self._n_spans = n_spans
         self._pause_s = pause_s
         self._ends = threading.Event()
@@ -99,9 +99,10 @@ class Load:
             body = otlp.tasks("Planner", self._n_spans)
             try:
                 self._call(body, timeout=10, wait_for_ready=True)
-            except grpc.RpcError:
-                self.n_refused += 1
-                time.sleep(0.01)
+            except grpc.RpcError as error:
+                if not self._ends.is_set():  # else the end of the channel was what ended it
+                    self.refusals.append(f"{error.code()}: {error.details()}")  # type: ignore[attr-defined]
+                    time.sleep(0.01)
                 continue
             except ValueError:  # the channel was closed
                 return

@@ -54,7 +54,8 @@ def serve_sink(port: int) -> None:
                 continue
             try:
                 # of a body only the length matters: Linux throws it away without copying it
-                n = sock.recv_into(scratch, left[sock] or 65536, socket.MSG_TRUNC if left[sock] else 0)
+                wanted = min(left[sock] or 65536, len(scratch))
+                n = sock.recv_into(scratch, wanted, socket.MSG_TRUNC if left[sock] else 0)
             except BlockingIOError:
                 continue
             except OSError:
